@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of the routes: the queues and exchanges that other systems meet, and what stands in their messages.
+"""The AsyncAPI 3 document of the routes: the queues and exchanges that other systems use, and the content of their messages.
 
 Source of the form: the AsyncAPI specification 3.0.0 and the AMQP bindings 0.3.0.
 """
@@ -88,7 +88,7 @@ RESULT: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One channel with its one message. `action`: what the worker does there; None: others only."""
+    """One channel with its one message. `action`: what the worker does there; None: only other systems use the channel."""
 
     name: str
     channel: dict[str, Any]
@@ -98,7 +98,7 @@ class Place:
 
 
 def document_of(routes: Routes, amqp_url: str) -> dict[str, Any]:
-    """The document as JSON values. Of the broker's address it holds host, port and virtual host, and no credentials."""
+    """Return the document as JSON values. It holds host, port and virtual host of the broker's address, and no credentials."""
     places = [*events(routes), *inputs(routes), *results(routes), *dead_letters(routes)]
     messages: dict[str, Any] = dict(messages_of(routes))
     return {
@@ -126,7 +126,7 @@ def document_of(routes: Routes, amqp_url: str) -> dict[str, Any]:
 
 
 def servers(amqp_url: str) -> dict[str, Any]:
-    """Nothing for the embedded broker."""
+    """Return the servers of the document; empty for the embedded broker."""
     urls = [urlsplit(address) for address in addresses_of(amqp_url)]
     if urls[0].scheme not in {"amqp", "amqps"}:
         return {}
@@ -140,7 +140,7 @@ def server_of(url: SplitResult) -> dict[str, Any]:
 
 
 def events(routes: Routes) -> Iterator[Place]:
-    """What subscribers, webhooks and steps of runbooks publish."""
+    """Yield the messages that subscribers, webhooks and steps of runbooks publish."""
     for route in routes.subscribers.values():
         name = key_of("subscriber", route.name)
         yield Place(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {records_of(route)} in Halo.")
@@ -165,7 +165,7 @@ def publications(routes: Routes) -> Iterator[tuple[str, str, str, Publication]]:
 
 
 def inputs(routes: Routes) -> Iterator[Place]:
-    """What publishers and runbooks take."""
+    """Yield the messages that publishers and runbooks consume."""
     for route in routes.publishers.values():
         name = key_of("publisher", route.name)
         method, entity = route.operation.method, route.operation.entity
@@ -182,7 +182,7 @@ def inputs(routes: Routes) -> Iterator[Place]:
 
 
 def results(routes: Routes) -> Iterator[Place]:
-    """What publishers tell the senders of their messages; replies go to addresses that only the senders know."""
+    """Yield the results that publishers send. Replies are left out: they go to addresses that only the senders know."""
     for route in routes.publishers.values():
         if route.result is not None:
             name = key_of("result", route.name)
@@ -227,13 +227,13 @@ def messages_of(routes: Routes) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def examples(route: Subscriber | Publisher) -> dict[str, Any]:
-    """What the examples of a publisher give; those of a subscriber give records and not events."""
+    """Return the messages in a publisher's examples. A subscriber's examples hold records, not events."""
     given = [{"payload": example.given} for example in route.examples] if isinstance(route, Publisher) else []
     return {"examples": given} if given else {}
 
 
 def records_of(route: Subscriber) -> str:
-    """What the records are: an entity of the API, or the rows of a report without one."""
+    """Return the kind of the records: an entity of the API, or the rows of a report without an entity."""
     return "the rows of a report" if route.report is not None and route.operation.path == PATH else route.operation.entity
 
 

@@ -1,4 +1,4 @@
-"""Attaching to the broker, node after node, with pauses that grow while no node keeps us."""
+"""Attaches to the broker, one node after the other, with a growing backoff while no node keeps the attachment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 class Attachments:
-    """`address`: the broker's address, or several, as their file says now; None takes those of the settings. `memory`: what `memory://` attaches to."""
+    """Opens attachments to the broker.
+
+    `address`: returns the broker's address, or several, from their file as it is now; None: the addresses of the settings.
+    `memory`: the server that `memory://` attaches to.
+    """
 
     def __init__(self, settings: Settings, address: Callable[[], str] | None, memory: MemoryServer | None, health: Health, metrics: Metrics) -> None:
         self._settings = settings
@@ -40,12 +44,12 @@ class Attachments:
 
     @property
     def node(self) -> str:
-        """Host and port that were tried last; `memory` for the embedded broker."""
+        """Return host and port of the last attempt; `memory` for the embedded broker."""
         return self._rotation.place or "memory"
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Broker]:
-        """One attachment, to the first node that takes us. Raises `BrokerUnreachable` where none does."""
+        """Open one attachment, to the first node that accepts it. Raises `BrokerUnreachable` when no node does."""
         url = self._url()
         self._known = len(addresses_of(url))
         try:
@@ -59,7 +63,7 @@ class Attachments:
             raise
 
     def beside(self, name: str) -> AbstractAsyncContextManager[Broker]:
-        """A connection that says nothing about the worker's own. Raises `BrokerUnreachable`."""
+        """Open a second connection: readiness and metrics do not show its state. Raises `BrokerUnreachable`."""
         return self._open(self._url(), name, Rotation())
 
     def _url(self) -> str:
@@ -69,15 +73,15 @@ class Attachments:
         return open_broker(url, name=name, server=self._memory, heartbeat=self._settings.heartbeat, rotation=rotation)
 
     def settled(self) -> None:
-        """The attachment serves: its loss is the first one."""
+        """Reset backoff and counted losses: the attachment serves."""
         self._pause, self._losses = FIRST_PAUSE, 0
 
     def lost(self) -> None:
-        """The node let us go, and the next one may be tried at once, unless that has been so at every node."""
+        """Count a lost attachment. The next attempt is immediate until the number of losses reaches the number of nodes."""
         self._losses += 1
 
     async def wait(self, ending: asyncio.Event) -> None:
-        """Until the next attempt; less where `ending` is set."""
+        """Wait until the next attempt, or until `ending` is set."""
         if 0 < self._losses < self._known:
             return
         self._losses = 0

@@ -24,7 +24,7 @@ Reload = Callable[[str], Grant]
 
 
 def used_clients(routes: Routes) -> Iterator[str]:
-    """Those that something is to be done with."""
+    """Yield the names of the clients that subscribers, publishers and runbooks use."""
     yield from (route.client for route in routes.subscribers.values())
     yield from (route.client for route in routes.publishers.values())
     for runbook in routes.runbooks.values():
@@ -44,9 +44,9 @@ async def open_clients(
     permits: PermitsOf | None = None,
     intercept: Intercept = straight,
 ) -> AsyncIterator[dict[str, HaloClient]]:
-    """By name; clients of one tenant share their budget. `names`: only these (default: all that the routes use). Without `permits` no other process is asked.
+    """Open the clients, by name; clients of one tenant share their rate limit. `names`: only these (default: all that the routes use).
 
-    `intercept` stands before the transport of all requests.
+    Without `permits` the clients share no limit with other processes. `intercept` wraps the transport of all requests.
     """
     budgets = Budgets(routes.clients.values(), clock, settings.budget_share, permits)
     async with AsyncExitStack() as stack:
@@ -63,7 +63,10 @@ async def open_clients(
 async def open_performer(
     routes: Routes, settings: Settings, runbooks: Iterable[Runbook], evaluator: Evaluator, clock: Clock, recorder: RequestRecorder | None = None
 ) -> AsyncIterator[Performer]:
-    """What performs the steps of these runbooks, for a run outside of the service. `evaluator`: the engine's own. With `recorder` writes are recorded instead of sent."""
+    """Open the performer of these runbooks' steps, for a run outside of the service.
+
+    `evaluator`: the engine's, without tables and ids. With `recorder` writes are recorded instead of sent.
+    """
     metrics, intercept = Metrics(), straight if recorder is None else recorder.intercept
     names = set().union(*(clients_of(runbook, routes.integrations) for runbook in runbooks))
     async with (
@@ -74,5 +77,5 @@ async def open_performer(
 
 
 def lookup_evaluators(evaluator: Evaluator, routes: Routes, clients: Mapping[str, Halo], clock: Clock) -> dict[str, LookupEvaluator]:
-    """By client: evaluators whose expressions may use the tables of the routes, and ask this client for ids."""
+    """Return one evaluator per client: its expressions may use the tables of the routes, and ask this client for ids."""
     return {name: LookupEvaluator(evaluator, routes.tables, HaloIds(halo, clock)) for name, halo in clients.items()}

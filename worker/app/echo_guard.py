@@ -37,5 +37,5 @@ class EchoGuard:
         return {name: WriteRecordingHalo(halo, self._guarded[name], self._notices) if name in self._guarded else halo for name, halo in clients.items()}
 
     def notices_for(self, route: Subscriber) -> WriteNotices | None:
-        """The write notices for a subscriber that drops echoes; None for any other."""
+        """Return the write notices for a subscriber that drops echoes; None for any other subscriber."""
         return self._notices if drops_echoes(route) and route.operation.id_space in self._guarded.get(route.client, ()) else None

@@ -1,4 +1,4 @@
-"""Keeps flows served through one broker attachment: paused ones wait, retired ones end, failed ones begin again, and the others go on."""
+"""Serves flows through one broker attachment: paused flows wait, retired flows end, failed flows start again, and the others continue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLOW_PAUSE = 5.0
 
 
 class FlowKeeper:
-    """`flows`: those that are to be served; `replace` changes them while they are served."""
+    """Serves `flows`; `replace` changes them at run time."""
 
     def __init__(self, flows: Iterable[Flow], control: RouteControl, health: Health, stop: asyncio.Event) -> None:
         self.flows = list(flows)
@@ -36,7 +36,7 @@ class FlowKeeper:
         self._repeats = Repeats()
 
     async def serve(self, broker: Broker) -> None:
-        """Until all flows have drained after `stop`. Raises `BrokerError`, in a group, when the attachment is lost."""
+        """Serve until all flows have drained after `stop`. Raises `BrokerError`, in a group, when the attachment is lost."""
         try:
             declared = set(self.flows)
             async with asyncio.TaskGroup() as serving:
@@ -50,7 +50,7 @@ class FlowKeeper:
             self._serving.clear()
 
     async def replace(self, retired: Iterable[Flow], begun: Iterable[Flow]) -> None:
-        """Let the retired flows end what they have in flight, then begin the others. What else is served does not notice."""
+        """Let the retired flows finish what they have in flight, then start the new ones. All other flows continue."""
         gone = list(retired)
         self.flows = [flow for flow in self.flows if flow not in gone]
         for flow in gone:
@@ -63,7 +63,7 @@ class FlowKeeper:
         self._changed.set()
 
     async def _keep(self, flow: Flow, broker: Broker, *, declare: bool) -> None:
-        """Until `stop` or the retirement of the flow. A flow whose own queues fail begins again."""
+        """Serve a flow until `stop` or its retirement. A flow whose own queues fail starts again."""
         while not self._stop.is_set() and not flow.retired.is_set():
             if (pause := self._control.pause_of(flow.route)) is not None:
                 self._health.up(flow.part, told_pause(pause))
@@ -90,7 +90,7 @@ class FlowKeeper:
 
     @asynccontextmanager
     async def _halt(self, flow: Flow) -> AsyncIterator[asyncio.Event]:
-        """The event that ends one stretch of a flow: the worker stops, or the route is paused or retired."""
+        """Yield the event that ends one stretch of a flow: the worker stops, or the route is paused or retired."""
         halt = asyncio.Event()
 
         async def watch() -> None:

@@ -1,4 +1,4 @@
-"""The routes that are served now: changed ones are replaced while the others go on."""
+"""The routes that the worker serves now: it replaces changed routes while the others continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.web.public import Peers, endpoints_of, serve_public
 
 
 class PublicDoor:
-    """The public port: opened with the first route that needs it, until `opened` is closed. `port`: None while it is not open."""
+    """The public port: open from the first route that needs it until `opened` closes. `port`: None while it is not open."""
 
     def __init__(self, settings: Settings, intake: DeliveryIntake, metrics: Metrics, opened: AsyncExitStack) -> None:
         self._settings = settings
@@ -48,12 +48,12 @@ class LiveRoutes:
     door: PublicDoor
     caller: IntegrationCaller
     lookups: Sequence[LookupEvaluator]
-    """All whose expressions read tables."""
+    """All evaluators whose expressions read tables."""
 
     async def replace(self, routes: Routes, changed: Collection[str]) -> None:
-        """Serve `routes`, which have the same shape: flows of the `changed` ones drain, and begin again where they are still defined.
+        """Serve `routes`, which have the same shape. Flows of the `changed` routes drain, then start again if the routes are still defined.
 
-        Integrations and tables are replaced under flows that go on. Calls of flows that drain still find integrations that are gone.
+        Integrations and tables are replaced while other flows continue. Calls of draining flows still find removed integrations.
         """
         await self.caller.replace({**self.wiring.routes.integrations, **routes.integrations})
         for lookup in self.lookups:

@@ -1,4 +1,4 @@
-"""Runs of a runbook in this process: everything is real but the queues of its steps."""
+"""Runs of a runbook in this process: everything is real except the queues of its steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from worker.settings import Settings
 async def open_follower(
     routes: Routes, settings: Settings, runbook: Runbook, told: Told, recorder: RequestRecorder | None = None, events: EventRecorder | None = None
 ) -> AsyncIterator[RunFollower]:
-    """Follows runs of this runbook and of those that it starts. With `recorder` writes are recorded, with `events` messages are, and no step waits.
+    """Open the follower of runs of this runbook and of the runbooks that it starts. `recorder` records writes, `events` records messages, and no step waits.
 
     Raises `BrokerUnreachable` where a step publishes and there is no broker.
     """
@@ -47,7 +47,7 @@ async def open_follower(
 
 @asynccontextmanager
 async def open_exchanges(settings: Settings, exchanges: list[str], events: EventRecorder | None) -> AsyncIterator[Publishing]:
-    """Where messages for these exchanges go. Nothing connects where there are none."""
+    """Open the publisher for these exchanges. Without exchanges nothing connects."""
     if events is not None or not exchanges:
         yield events or EventRecorder()
         return

@@ -1,4 +1,4 @@
-"""The whole state of the worker as one value: what replicas report, and what the broker counts. The command and the page show it."""
+"""The whole state of the worker as one value: the reports of replicas, and the broker's counts. `status` and the status page show it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from worker.state.route_control import newest_pauses
 
 ABSENT = "no replica reports this route"
 PREFERENCE = ("running", "waiting", "down")
-"""Of a route on several replicas the first of these counts: one replica that works is enough."""
+"""The first of these states that a replica reports is the state of the route: one working replica is enough."""
 FAILURE_COUNTS = frozenset({"subscriber"})
-"""Of these kinds one replica polls for all, so that a failure on one of them is that of the route."""
+"""For these kinds one replica polls for all, so a failure on one replica is a failure of the route."""
 
 
 async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[RoutePlaces] = ()) -> dict[str, Any]:
-    """The JSON of `halo-worker status`. `places`: of the route files of this worker; reports add theirs. Raises `BrokerError`.
+    """Return the JSON of `halo-worker status`. `places`: from the route files of this worker; reports add theirs. Raises `BrokerError`.
 
     {"replicas": [{"name", "version", "since", "ready"}],
      "routes": [{"name", "kind", "state": "running" | "paused" | "waiting" | "down", "reason", "backlog", "oldest_s", "retrying", "dead", "last_success", "lag_s"}],
@@ -46,13 +46,13 @@ async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[Ro
 
 
 def known_places(places: Iterable[RoutePlaces], reports: Iterable[Report]) -> list[RoutePlaces]:
-    """Those that replicas report, then those that only the route files have."""
+    """Return the routes that replicas report, then the routes that only the route files have."""
     found = {each.name: RoutePlaces(each.name, each.kind, each.queues, each.dead) for report in reports for each in report.routes}
     return list((found | {place.name: place for place in places if place.name not in found}).values())
 
 
 async def total(broker: Broker, queues: Iterable[str]) -> int | None:
-    """Messages ready in these queues; None where none of them exists. Raises `BrokerError`."""
+    """Return the number of ready messages in these queues; None if no queue exists. Raises `BrokerError`."""
     depths = [depth for queue in queues if (depth := await broker.queue_depth(queue)) is not None]
     return sum(depths) if depths else None
 
@@ -60,7 +60,7 @@ async def total(broker: Broker, queues: Iterable[str]) -> int | None:
 def route_object(
     place: RoutePlaces, reports: Sequence[Report], fresh: Sequence[Report], pauses: Pauses, now: float, *, backlog: int | None, dead: int
 ) -> dict[str, Any]:
-    """One route over all replicas. What only replicas know comes from the last reports while none is there."""
+    """Return one route over all replicas. While no replica runs, the values that only replicas know come from the last reports."""
     told = [route for report in reports for route in report.routes if route.name == place.name]
     current = [route for report in fresh for route in report.routes if route.name == place.name]
     state, reason = state_of(place, current, pauses)
@@ -93,7 +93,7 @@ def state_of(place: RoutePlaces, current: Sequence[RouteReport], pauses: Pauses)
 
 
 def by_client(reports: Iterable[Report]) -> list[list[ClientReport]]:
-    """What replicas say about each client, by name."""
+    """Return the replicas' reports about each client, in the order of names."""
     found: dict[str, list[ClientReport]] = {}
     for report in reports:
         for client in report.clients:
@@ -102,7 +102,7 @@ def by_client(reports: Iterable[Report]) -> list[list[ClientReport]]:
 
 
 def client_object(told: Sequence[ClientReport]) -> dict[str, Any]:
-    """Up where any replica can use it; each replica counts its own requests against the one limit."""
+    """Return one client: it is up if any replica can use it. Each replica counts its own requests against the shared limit."""
     return {
         "name": told[0].name,
         "up": any(each.up for each in told),

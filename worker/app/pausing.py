@@ -1,4 +1,4 @@
-"""Pauses and resumes of a route, in words and for known routes only: for the commands and the status page."""
+"""Pauses and resumes known routes, and says so in words: for the commands and the status page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class UnknownRoute(WorkerError):
 
 
 def of_known(name: str, kinds: Mapping[str, str], change: Callable[[Pauses, str], Pauses]) -> Callable[[Pauses], Pauses]:
-    """The change of every route that the name stands for; it raises `UnknownRoute` where none is known or paused. `kinds`: of the known routes, by name."""
+    """Return the change for every route that the name matches. `kinds`: of the known routes, by name.
+
+    The change raises `UnknownRoute` if no such route is known or paused.
+    """
 
     def checked(pauses: Pauses) -> Pauses:
         routes = meant(name, [*kinds, *pauses.routes])

@@ -13,9 +13,9 @@ from worker.core.suggest import choices
 from worker.core.topology import dead_queue
 
 Role = Literal["worker", "operator", "sender", "reader", "monitoring"]
-OWN = r"halo\..*"  # a namespace and not a list: a new version may need a queue more, and its names hold nothing of other systems
+OWN = r"halo\..*"  # a namespace and not a list: a new version may need another queue, and other systems use no such names
 DEFAULT_EXCHANGE = r"amq\.default"
-BESIDE = r"\.(dead|order|order\.lock)"  # what stands beside a work queue; retry queues are the worker's own
+BESIDE = r"\.(dead|order|order\.lock)"  # the queues beside a work queue; retry queues have the worker's own names (`OWN`)
 NOTHING = "^$"
 SPECIAL = re.compile(r"[\\.^$|?*+()\[\]{}]")
 
@@ -34,9 +34,9 @@ class Account:
 
 
 def accounts_of(routes: Routes, readers: Sequence[str] = ()) -> tuple[Account, ...]:
-    """The accounts for these routes. `readers`: queues that other systems declare for events, as `QUEUE` or `QUEUE=EXCHANGE`.
+    """Return the accounts for these routes. `readers`: queues that other systems declare for events, as `QUEUE` or `QUEUE=EXCHANGE`.
 
-    Raises `ConfigError` for a reader's queue that would give it the worker's own, or for an exchange without events.
+    Raises `ConfigError` for a queue name that would give the reader rights on the worker's queues, or for an exchange without events.
     """
     senders = [sender(exchange) for exchange in sorted(inlets(routes) - outlets(routes))]
     served = [served_reader(queue) for queue in sorted({queue for queue, _ in served_queues(routes)})]
@@ -46,7 +46,7 @@ def accounts_of(routes: Routes, readers: Sequence[str] = ()) -> tuple[Account, .
 
 
 def worker(routes: Routes) -> Account:
-    """What `halo-worker run` needs."""
+    """Return the account of `halo-worker run`."""
     served = served_queues(routes)
     bound = {queue for queue, _ in served} | {route.queue for route in routes.publishers.values() if route.bind}
     bound |= {str(runbook.queue) for runbook in routes.runbooks.values() if runbook.bind}
@@ -63,7 +63,7 @@ def worker(routes: Routes) -> Account:
 
 
 def operator(routes: Routes) -> Account:
-    """What `halo-worker dead`, `cursor`, `status`, `pause`, `resume` and `trace` need: the dead letters, and the worker's own queues."""
+    """Return the account of `halo-worker dead`, `cursor`, `status`, `pause`, `resume` and `trace`: the dead letters, and the worker's own queues."""
     dead = [dead_queue(queue) for queue in work_queues(routes)]
     return Account(
         "halo-operator",
@@ -84,7 +84,7 @@ def served_reader(queue: str) -> Account:
 
 
 def own_reader(routes: Routes, text: str) -> Account:
-    """A reader that declares its queue, and dead-letters it by an exchange of its own (`QUEUE.…`). Raises `ConfigError`."""
+    """Return the account of a reader that declares its queue, and dead-letters it through its own exchange (`QUEUE.…`). Raises `ConfigError`."""
     queue, _, exchange = text.partition("=")
     events = sorted(outlets(routes))
     if exchange and exchange not in events:
@@ -102,7 +102,7 @@ def own_reader(routes: Routes, text: str) -> Account:
 
 
 def warnings_of(routes: Routes) -> tuple[str, ...]:
-    """Where these routes leave no narrow right to a sender."""
+    """Return a warning wherever these routes leave a sender without narrow rights."""
     told = []
     for name, route in routes.publishers.items():
         if not route.bind:
@@ -148,7 +148,7 @@ def work_queues(routes: Routes) -> list[str]:
 
 
 def names_of(routes: Routes) -> set[str]:
-    """What no reader may get by a prefix; `halo.` stands for all that begins with it."""
+    """Return the names that no reader may get by a prefix; `halo.` stands for all names that begin with it."""
     served = {queue for queue, _ in served_queues(routes)}
     return {"halo.", "amq.default", *served, *work_queues(routes), *inlets(routes), *outlets(routes)}
 
@@ -158,7 +158,10 @@ def exactly(name: str) -> str:
 
 
 def whole(patterns: Collection[str] = (), names: Iterable[str] = (), queues: Iterable[str] = (), *, beside: Iterable[str] = ()) -> str:
-    """One expression for whole names, since RabbitMQ looks for a match anywhere in a name: patterns, names, and queues with (or only) what stands beside them."""
+    """Return one expression for whole names, since RabbitMQ searches for a match anywhere in a name.
+
+    It matches `patterns`, `names`, `queues` with the queues beside them, and only the queues beside those of `beside`.
+    """
     parts = list(patterns)
     for found, ending in ((names, ""), (queues, f"({BESIDE})?"), (beside, BESIDE)):
         kept = sorted(exactly(name) for name in set(found) if not (OWN in patterns and re.fullmatch(OWN, name)))

@@ -1,4 +1,4 @@
-"""Takes over changed route files while the worker runs: reads, checks and compiles them, and keeps the old routes where there is a mistake."""
+"""Applies changed route files while the worker runs: reads, checks and compiles them. After a mistake the worker keeps the old routes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 LOOK_EVERY = 5.0  # seconds between two looks at the directory
-SETTLED = 0.5  # seconds without a further change, so that a half-written file or half of several files is not taken
+SETTLED = 0.5  # seconds without a further change, so that the worker does not read a half-written file or half of several files
 Signature = Mapping[str, tuple[int, int, int]]
 
 
 @dataclass(slots=True)
 class Reloader:
-    """`load`: reads the route files and compiles them, in a process of its own. `taken`: has them served. `refused`: takes the mistakes.
+    """Reloads route files. `load`: reads and compiles them, in a separate process. `taken`: serves them. `refused`: gets the mistakes.
 
-    `asked`: set to reload now. `watches`: whether the directory is looked at without being asked.
+    `asked`: set to reload now. `watches`: whether the worker also looks for changes in the directory.
     """
 
     directory: Path
@@ -39,7 +39,7 @@ class Reloader:
     _seen: Signature = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Reload until cancelled."""
         self._seen = await asyncio.to_thread(signature_of, self.directory)
         while True:
             await race(self.asked.wait(), timeout=LOOK_EVERY if self.watches else None)
@@ -63,7 +63,7 @@ class Reloader:
             found = later
 
     async def reload(self) -> None:
-        """Take over what the files say now, or say why not."""
+        """Apply the present files, or report why not."""
         try:
             loaded = await self.load()
         except ConfigError as error:
@@ -77,17 +77,17 @@ class Reloader:
 
 
 def refused(problem: str) -> str:
-    """For status: a mistake because of which a change is not taken over."""
+    """Return the text for `status` about a mistake that prevents a change."""
     return f"{problem} (the change is not taken over: the routes run on as they were)"
 
 
 def skipped(problem: str) -> str:
-    """For status: a mistake in a file that is left out."""
+    """Return the text for `status` about a mistake in a file that the worker leaves out."""
     return f"{problem} (its file is not run, and neither is what refers to it)"
 
 
 def signature_of(directory: Path) -> Signature:
-    """Size, time and inode of each file in it, below it too. A link counts as what it leads to, as in a volume of a Kubernetes ConfigMap."""
+    """Return size, time and inode of each file in the directory and below. Links are followed: a volume of a Kubernetes ConfigMap consists of links."""
     found = {}
     for folder, folders, files in os.walk(directory):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -1,4 +1,4 @@
-"""Reports the state of this replica to the broker, so that `status` can be asked anywhere."""
+"""Reports the state of this replica to the broker, so that `status` works anywhere."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ logger = structlog.get_logger()
 Standing = tuple[bool, list[tuple[str, str, str]], tuple[str, ...]]
 """Readiness, name, state and reason of each route, and mistakes in files."""
 INTERVAL = 5.0  # seconds
-SOONER = 1.0  # seconds after which a change of state is reported
+SOONER = 1.0  # seconds after which a replica reports a change of state
 MANY = 100  # routes; with more of them a replica reports at a third of the pace
-MOST_ASKED = 20  # questions about queues for one report
+MOST_ASKED = 20  # queues whose depth the replica asks for in one report, at most
 LONGEST = 300  # characters of a reason
 MOST_PROBLEMS = 20
 TOLD = ("the last poll", "a backfill", "one customer")
-"""What readiness says of a route that works, and `status` repeats."""
+"""Beginnings of readiness details of a working route that `status` repeats."""
 
 
 @dataclass(slots=True)
 class Reporter:
-    """`routes`, `problems`: what the replica runs now, and the mistakes in files that it does not run."""
+    """Reports one replica. `routes`, `problems`: return the routes that it runs now, and the mistakes in files that it does not run."""
 
     name: str
     routes: Callable[[], Routes]
@@ -52,10 +52,10 @@ class Reporter:
     _settled: dict[str, float] = field(default_factory=dict)
 
     async def serve(self, broker: Broker, key: bytes) -> None:
-        """Report until the attachment is lost. A report that fails costs nothing but itself."""
+        """Report until the attachment is lost. After a failed report the next one follows as usual."""
         while True:
             try:
-                for report in await newest_reports(broker, self.clock, key):  # what the replicas before this one saw
+                for report in await newest_reports(broker, self.clock, key):  # what earlier replicas saw
                     for route in report.routes:
                         self._empty_at[route.name] = max(self._empty_at.get(route.name, 0.0), route.empty_at)
                 await self._report_often(broker, key)
@@ -66,7 +66,7 @@ class Reporter:
                 await self.clock.sleep(INTERVAL)
 
     async def _report_often(self, broker: Broker, key: bytes) -> None:
-        """Raises `BrokerError`."""
+        """Report at the interval, and soon after a change of state. Raises `BrokerError`."""
         while True:
             places = places_of(self.routes())
             pace = 1 if len(places) <= MANY else 3
@@ -78,7 +78,7 @@ class Reporter:
                 await self.clock.sleep(pace * min(SOONER, INTERVAL))
 
     async def report(self, places: Sequence[RoutePlaces], interval: float) -> Report:
-        """What this replica knows; sends no request. Thousands of routes are gathered piece by piece: other work goes on between."""
+        """Return this replica's report; sends no request. It gathers thousands of routes in pieces, so that other work runs in between."""
         states = self._states(places)
         done = await gathered(self.metrics.succeeded, self.metrics.polled)
         retrying, ordered = await gathered(self.metrics.retrying), await gathered(self.metrics.ordered_waiting)
@@ -104,11 +104,11 @@ class Reporter:
         return Report(self.name, __version__, self.since, self.clock.now(), interval, ready, tuple(routes), self._clients(), problems)
 
     def _standing(self, places: Sequence[RoutePlaces]) -> Standing:
-        """As `standing` of a report that would be made now."""
+        """Return `standing` of a report made now."""
         return self.health.ready, self._states(places), tuple(self.problems()[:MOST_PROBLEMS])
 
     def _states(self, places: Sequence[RoutePlaces]) -> list[tuple[str, str, str]]:
-        """Name, state and reason of each."""
+        """Return name, state and reason of each route."""
         consuming, causes_of, parts = values_of(self.metrics.consuming), self._causes(), self.health.parts
         of_route: dict[str, list[Part]] = {}
         for flow in self.keeper.flows:
@@ -122,7 +122,7 @@ class Reporter:
         return states
 
     def _causes(self) -> Mapping[str, list[str]]:
-        """What messages and polls of each route wait for."""
+        """Return what the messages and polls of each route wait for."""
         found: dict[str, list[str]] = {}
         for (route, cause), count in sorted(values_of(self.metrics.waiting).items()):
             if count > 0:
@@ -143,7 +143,7 @@ class Reporter:
         return "running", next((part.detail for part in parts if part.detail.startswith(TOLD)), "")
 
     def _client_away(self, subscriber: str, parts: Mapping[str, Part]) -> str:
-        """Why a subscriber will not poll; empty where its client works. Between polls it asks Halo nothing, and would look well."""
+        """Return why a subscriber cannot poll; empty if its client works. Between polls it sends Halo no request, so its own state would look good."""
         route = self.routes().subscribers.get(subscriber)
         part = None if route is None else parts.get(f"client {route.client}")
         return "" if route is None or part is None or part.ok else f"no polls while its Halo client is down: client {route.client}: {part.detail}"
@@ -157,7 +157,7 @@ class Reporter:
         return tuple(told)
 
     async def _counts(self) -> dict[str, float]:
-        """Settled messages, deliveries or published events of each route since the start."""
+        """Return the number of settled messages, deliveries or published events of each route since the start."""
         found: dict[str, float] = {}
         for counter in (self.metrics.messages, self.metrics.events, self.metrics.deliveries):
             for (route, _), count in (await gathered(counter)).items():
@@ -165,7 +165,7 @@ class Reporter:
         return found
 
     async def _look(self, broker: Broker, places: Sequence[RoutePlaces]) -> None:
-        """Note which routes have nothing to do. The broker is asked only about those that are busy or do not consume. Raises `BrokerError`."""
+        """Note which routes have nothing to do. Ask the broker only about routes that are busy or do not consume. Raises `BrokerError`."""
         unrouted = await broker.queue_depth(UNROUTED) or 0
         self.metrics.unrouted_waiting.set(unrouted)
         if unrouted:
@@ -190,7 +190,7 @@ class Reporter:
 
 
 async def gathered(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
-    """The values of all of them. Reading 2,000 takes some 15 ms: other work goes on before the next metric."""
+    """Return the values of all metrics. Reading 2,000 takes some 15 ms: other work runs before the next metric."""
     found: dict[tuple[str, ...], float] = {}
     for metric in metrics:
         found |= values_of(metric)
@@ -199,5 +199,5 @@ async def gathered(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
 
 
 def standing(report: Report) -> Standing:
-    """What is reported at once when it changes."""
+    """Return the part of a report whose change is reported soon."""
     return report.ready, [(route.name, route.state, route.reason) for route in report.routes], report.problems

@@ -1,4 +1,4 @@
-"""The evaluator of one route's expressions for commands: with the tables of the route files, and with a client of Halo once an expression asks it for an id."""
+"""The evaluator of one route's expressions for commands: with the tables of the route files, and a Halo client that opens when an expression asks for an id."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.settings import Settings
 
 
 class LazyIds:
-    """Implements `Ids`; opens the client with the first question, since an open client asks for a token."""
+    """Implements `Ids`; opens the client with the first lookup, since an open client fetches a token."""
 
     def __init__(self, stack: AsyncExitStack, routes: Routes, settings: Settings, client: str, clock: Clock) -> None:
         self._stack = stack
@@ -43,7 +43,7 @@ class LazyIds:
 
 @asynccontextmanager
 async def open_route_evaluator(routes: Routes, settings: Settings, client: str | None, clock: Clock) -> AsyncIterator[Evaluator]:
-    """`client`: the one that `$id` asks; None where a route has none."""
+    """Open the evaluator. `client`: the client that `$id` asks; None if a route has none."""
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_evaluator(Limits(settings.expression_memory)))
         ids = LazyIds(stack, routes, settings, client, clock) if client is not None else None

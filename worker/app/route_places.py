@@ -1,4 +1,4 @@
-"""Where the messages of each route wait: its kind, its queues and its dead queues, for those who count them."""
+"""Where the messages of each route wait: its kind, its queues and its dead queues, for counting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.flows.running.run_message import run_queue
 
 @dataclass(frozen=True, slots=True)
 class RoutePlaces:
-    """`queues`: what is to be done. A subscriber has none: its events are for others."""
+    """The queues of one route. `queues`: hold the route's work. A subscriber has none: its events are for others."""
 
     name: str
     kind: str
@@ -20,12 +20,12 @@ class RoutePlaces:
 
     @property
     def has_waiting_queue(self) -> bool:
-        """Whether it is a publisher whose messages wait in a queue of their own: while it pauses or takes over, no counter has them."""
+        """Whether the route is a publisher whose messages wait in their own queue: while it pauses or takes over, no counter includes them."""
         return self.kind == "publisher" and len(self.queues) > 1
 
 
 def places_of(routes: Routes) -> list[RoutePlaces]:
-    """In the order of kinds, then of names."""
+    """Return the places of all routes, in the order of kinds, then of names."""
     found = [RoutePlaces(name, "subscriber", (), (subscriber_dead_queue(name),)) for name in sorted(routes.subscribers)]
     for name, route in sorted(routes.publishers.items()):
         waiting = (order_room(route.queue),) if route.has_waiting_queue else ()

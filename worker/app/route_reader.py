@@ -1,4 +1,4 @@
-"""Has the route files read, checked and compiled in a process of its own: in a thread it held up the event loop for as long as it took."""
+"""Reads, checks and compiles the route files in a separate process: in a thread this blocked the event loop the whole time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LONGEST: Final = 300.0  # seconds; 500 routes take about 3
 
 
 class RouteReader:
-    """`running`: the routes that are served now."""
+    """Reads route files. `running`: returns the routes that the worker serves now."""
 
     def __init__(self, files: Files, running: Callable[[], Routes]) -> None:
         self._files = files
         self._running = running
 
     async def read(self) -> SoundRoutes:
-        """What the files say now. Definitions that run already are the same objects. Raises `ConfigError`, also where the process does not end well."""
+        """Return the routes of the present files. Unchanged definitions are the same objects. Raises `ConfigError`, also when the process fails."""
         before = self._running()
         try:
             async with asyncio.timeout(LONGEST):
@@ -37,7 +37,7 @@ class RouteReader:
             raise self._failed(f"cannot be started: {error.strerror or error}") from None
         try:
             told = pickle.loads(data)  # noqa: S301  from a process of our own
-        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):  # it stopped in the middle, or runs other code than we do
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):  # the process stopped in the middle, or runs other code than this one
             told = None
         if not isinstance(told, Told):
             raise self._failed("gave no answer")

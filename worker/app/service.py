@@ -1,4 +1,4 @@
-"""The service: serves the flows over one broker attachment after the other, and begins again when the broker is lost."""
+"""The service: serves the flows over one broker attachment after the other, and attaches again when the broker is lost."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ WATCH_EVERY = 5.0
 
 @dataclass(slots=True)
 class Service:
-    """What a running worker is made of; the parts are shared with the admin port.
+    """A running worker; it shares its parts with the admin port.
 
-    `memory`: what `memory://` attaches to. `reload`, `address`: a client's credentials, and the broker's address with its password, as their files say now.
+    `memory`: the server that `memory://` attaches to. `reload`, `address`: return a client's credentials, and the broker's address with its password,
+    from their files as they are now.
     """
 
     settings: Settings
@@ -76,7 +77,7 @@ class Service:
     _codec: HeaderCodec = field(default_factory=HeaderCodec, init=False)
     _closed: asyncio.Event = field(init=False)
     _ending: asyncio.Event = field(init=False)
-    """Set when the routes that are served now are to end: with `stop`, or for others."""
+    """Set when the present routes have to end: with `stop`, or for other routes."""
     _live: LiveRoutes | None = field(default=None, init=False)
     _next: Routes | None = field(default=None, init=False)
     _taking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -100,7 +101,7 @@ class Service:
         self._tracer = TraceRecorder(self._codec, self.clock, self.metrics) if self.settings.trace else None
 
     async def run(self) -> None:
-        """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
+        """Serve until `stop`, and wait for any system that is unavailable. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
         async with open_evaluator(Limits(self.settings.expression_memory), self.metrics, self.health) as engine:
             kept = self.health.parts
             while True:
@@ -113,9 +114,9 @@ class Service:
                 self.health.forget_all(kept)
 
     async def take_over(self, routes: Routes, problems: Sequence[str] = ()) -> None:
-        """Run these routes from now on. What changed ends what it has in flight and begins again; other routes go on.
+        """Run these routes from now on. Changed routes finish what they have in flight and start again; other routes continue.
 
-        A change of clients, and a first or last route of a kind, begin all routes again.
+        A change of clients, and the first or last route of a kind, restart all routes.
         """
         async with self._taking:
             self.tell_problems(problems)
@@ -133,12 +134,12 @@ class Service:
             self.routes = routes
 
     def tell_problems(self, problems: Sequence[str]) -> None:
-        """Mistakes in route files that are not run, for status and metric."""
+        """Show in `status` and in the metric the mistakes in route files that do not run."""
         self.problems = tuple(problems)
         self.metrics.route_problems.set(len(self.problems))
 
     async def _generation(self, engine: Evaluator) -> TopologyMismatch | None:
-        """Serve one shape of routes, until `stop` or until another shape is to be taken over; returns what does not fit at the start."""
+        """Serve one shape of routes, until `stop` or until the routes get another shape. Return what does not fit at the start."""
         self._ending, self._closed = asyncio.Event(), asyncio.Event()
         self._permits, self._guard = PermitRegistry(self.clock, self.metrics), EchoGuard(self.routes, self.clock, self.metrics)
         self.tell_problems(self.problems)
@@ -172,7 +173,7 @@ class Service:
                         task.cancel()
 
     def _hide(self, text: str) -> str:
-        """The text without the secrets of the routes as they are now."""
+        """Return the text without the secrets of the present routes."""
         known = self.routes.secrets
         return known.hide(text)
 
@@ -181,7 +182,7 @@ class Service:
         self._ending.set()
 
     def _returning(self) -> list[Flow]:
-        """What returns copies from the retry queues; nothing where no route takes messages."""
+        """Return the flow that returns copies from the retry queues; empty if no route consumes messages."""
         if not (self.routes.publishers or self.routes.runbooks):
             return []
         returner = Returner(self.clock, self.health)
@@ -193,7 +194,10 @@ class Service:
         return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=rooms)
 
     async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
-        """When the worker stops: what only waits for its turn goes back to its queue unsent, and the public port closes while there is a broker for the calls in hand."""
+        """When the worker stops, return messages that wait for their turn to their queue unsent, and close the public port.
+
+        The port closes while there is still a broker for the calls in progress.
+        """
         await self._ending.wait()
         for sender in senders:
             sender.stop_waiting()
@@ -205,7 +209,7 @@ class Service:
         return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=shared)
 
     async def _attachments(self, keeper: FlowKeeper) -> TopologyMismatch | None:
-        """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
+        """Open one broker attachment after the other until `stop`, with a growing backoff between failures. Return at once what does not fit at the start."""
         first = True
         while not self._ending.is_set():
             try:
@@ -238,7 +242,7 @@ class Service:
             logger.warning(event, node=self._attaching.node, reason=reason)
 
     def attach(self, name: str) -> AbstractAsyncContextManager[Broker]:
-        """As `open_broker`, for this worker's address."""
+        """Open a second attachment to this worker's broker, like `open_broker`."""
         return self._attaching.beside(name)
 
     async def _serve(self, broker: Broker, keeper: FlowKeeper) -> None:
@@ -273,7 +277,7 @@ class Service:
         return nullcontext() if self._tracer is None else self._tracer.attached(broker)
 
     async def _watch(self, broker: Broker) -> None:
-        """Raises `ChannelLost` when the attachment is lost; meanwhile readiness tells whether the broker lets us publish."""
+        """Show in readiness whether the broker accepts messages. Raises `ChannelLost` when the attachment is lost."""
         while (reason := await race(broker.wait_lost(), timeout=WATCH_EVERY)) is None:
             if broker.blocked:
                 self.health.down("broker", broker.blocked)

@@ -1,4 +1,7 @@
-"""What a worker builds once for all its routes, as a value: while it stays the same, changed routes are replaced one by one, and so are integrations and tables."""
+"""The shape of the routes: the parts that a worker builds once for all routes, as a value.
+
+While the shape stays the same, the worker replaces changed routes, integrations and tables one by one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from worker.flows.echoes.guard import guarded
 
 
 def shape_of(routes: Routes) -> Hashable:
-    """Clients in use, whose writes are recorded, which shared queues are served, which queues no reply may go to, how memory is divided."""
+    """Return the shape: clients in use, whose writes are recorded, which shared queues are served, which queues no reply may go to, how memory is divided."""
     clients = sorted(set(used_clients(routes)))
     shared = tuple(routes.sources.get(name, "") for name in clients)
     tenants = tuple(sorted((name, repr(client)) for name, client in routes.clients.items()))  # clients of one tenant share its budget
@@ -32,21 +35,22 @@ def shape_of(routes: Routes) -> Hashable:
 
 
 def taken_from_replies(routes: Routes) -> frozenset[str]:
-    """Queues of routes that fit a pattern of `reply_to`: every route that answers has to know of them."""
+    """Return the queues of routes that match a pattern of `reply_to`: every route that answers has to know them."""
     patterns = {pattern for publisher in routes.publishers.values() for pattern in publisher.reply_to}
     return frozenset(queue for queue in queues_of(routes) if any(matches(pattern, queue) for pattern in patterns))
 
 
 def queues_of(routes: Routes) -> set[str]:
-    """Every queue of the routes, with what stands beside it."""
+    """Return every queue of the routes, with the queues beside it."""
     work = [publisher.queue for publisher in routes.publishers.values()] + [runbook.queue for runbook in routes.runbooks.values() if runbook.queue]
     beside = [name for queue in work for name in (dead_queue(queue), order_room(queue))]
     return {*work, *beside, *(route.queue for route in routes.subscribers.values() if route.queue)}
 
 
 def changed_names(before: Routes, after: Routes) -> set[str]:
-    """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes, and theirs the webhook, and one of methods the runbooks
-    that call them.
+    """Return the routes that are new, removed or different.
+
+    A changed webhook also counts for the subscribers that it wakes, a changed subscriber for its webhooks, and changed methods for the runbooks that call them.
     """
     old, new = sources_of(before), sources_of(after)
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
@@ -62,12 +66,12 @@ def integrations_of(runbook: Runbook) -> set[str]:
 
 
 def beside_changed(before: Routes, after: Routes) -> bool:
-    """Whether integrations, their customers and credentials, or tables differ: they are replaced beside the routes."""
+    """Whether integrations, their customers and credentials, or tables differ: the worker replaces them separately from the routes."""
     return any(before.sources.get(name) != after.sources.get(name) for name in {FILES, *before.integrations, *after.integrations})
 
 
 def sources_of(routes: Routes) -> Mapping[str, str | None]:
-    """What the definition of each route says."""
+    """Return the text of each route's definition."""
     return {name: routes.sources.get(defined_name(name)) for name in route_names(routes)}
 
 

@@ -1,4 +1,4 @@
-"""A broker attachment beside the worker's own, made when it is needed: what befalls it never holds up the worker's messages."""
+"""A second broker attachment, opened when it is needed: its failures never delay the worker's messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.core.message import Message
 from worker.core.ports import Broker, Clock
 from worker.flows.waiting import race
 
-IDLE = 120.0  # seconds without a question after which it is given up
+IDLE = 120.0  # seconds without use after which the attachment closes
 LOOK_EVERY = 10.0
 Attach = Callable[[], AbstractAsyncContextManager[Broker]]
 
@@ -27,7 +27,7 @@ class SideBroker:
         self._used = 0.0
 
     async def broker(self) -> Broker:
-        """Raises `BrokerError` when there is none."""
+        """Return the attached broker. Raises `BrokerError` when the broker cannot be reached."""
         self._used = self._clock.monotonic()
         if self._attached is None or is_lost(self._attached):
             self._attached = asyncio.get_running_loop().create_future()
@@ -35,7 +35,7 @@ class SideBroker:
         return await asyncio.shield(self._attached)
 
     async def serve(self) -> None:
-        """Until it is cancelled."""
+        """Keep the attachment until cancelled."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -46,14 +46,14 @@ class SideBroker:
                     answered = self._attached
                     while self._clock.monotonic() - self._used < IDLE and await race(broker.wait_lost(), timeout=LOOK_EVERY) is None:
                         pass
-                    if self._attached is answered:  # no question has come since it was lost
+                    if self._attached is answered:  # no caller has asked since the attachment was lost
                         self._attached = None
             except BrokerError as error:
                 self._answer(error)
                 self._attached = None
 
     async def prepare(self, broker: Broker) -> None:
-        """What its users need before they get it. Raises `BrokerError`."""
+        """Prepare the attachment before its users get it. Raises `BrokerError`."""
 
     def _answer(self, answer: Broker | BrokerError) -> None:
         waiting = self._attached
@@ -61,7 +61,7 @@ class SideBroker:
             return
         if isinstance(answer, BrokerError):
             waiting.set_exception(answer)
-            waiting.exception()  # retrieved, also where its caller has gone
+            waiting.exception()  # marks the error as retrieved, also when its caller has gone
         else:
             waiting.set_result(answer)
 
@@ -69,8 +69,8 @@ class SideBroker:
 class DirectReplies(SideBroker):
     """Publishes to addresses that senders name as their direct reply-to.
 
-    RabbitMQ 3.10 ends the connection that publishes to a process of a node that it does not know, be it gone or made up. One reply after the other: none of them is
-    on the connection that another one ends.
+    RabbitMQ 3.10 closes the connection that publishes to a process of an unknown node, be the node gone or invented. Replies go out one after the other,
+    so that none is on a connection that another one makes the broker close.
     """
 
     def __init__(self, attach: Attach, clock: Clock) -> None:
@@ -78,11 +78,11 @@ class DirectReplies(SideBroker):
         self._one = asyncio.Lock()
 
     async def publish(self, message: Message, address: str) -> None:
-        """Confirmed. Raises `BrokerError`."""
+        """Publish with a confirmation. Raises `BrokerError`."""
         async with self._one:
             await (await self.broker()).publish(message, routing_key=address)
 
 
 def is_lost(attached: asyncio.Future[Broker]) -> bool:
-    """Whether the attachment was made and has gone since."""
+    """Whether the attachment was opened and has been lost since."""
     return attached.done() and attached.exception() is None and bool(attached.result().lost)

@@ -41,21 +41,23 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flow:
-    """One route at work: its name and its name in readiness, what it needs of the broker, and how to serve it through one attachment."""
+    """One running route: its name and its name in readiness, what it needs of the broker, and how to serve it through one attachment."""
 
     route: str
     part: str
     topology: Topology
     serve: Callable[[Broker, asyncio.Event], Awaitable[None]]
     retired: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a changed route file replaces or removes it."""
+    """Set when a changed route file replaces or removes the route."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text; `replies`: publishes direct replies.
+    """The parts that flows need.
 
-    `taken`: queues that no sender may have a result put in. All routes share this one set: it grows with their number.
+    `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text; `replies`: publishes direct replies.
+
+    `taken`: queues that no sender may name for results. All routes share this one set: it grows with their number.
     """
 
     routes: Routes
@@ -72,10 +74,10 @@ class Wiring:
     replies: DirectReplies
     taken: frozenset[str]
     shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
-    """What subscribers of this replica read together."""
+    """The reads that subscribers of this replica share."""
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
-        """Those of these routes (None: of all), each expected in readiness."""
+        """Return the flows of these routes (None: of all), each expected in readiness."""
         made = [self._subscriber(route) for route in wanted(self.routes.subscribers, names)]
         made += [self._publisher(route) for route in wanted(self.routes.publishers, names)]
         for runbook in wanted(self.routes.runbooks, names):
@@ -137,7 +139,7 @@ class Wiring:
         return Flow(hook.name, held.part, webhook_topology(hook) + held_topology(hook.name), held.serve)
 
     def _waking(self, subscriber: str) -> Flow:
-        """Paused with its subscriber, whose baton no replica takes meanwhile."""
+        """Return the flow that wakes a subscriber. It pauses with the subscriber: no replica takes the subscriber's baton meanwhile."""
         waking = PollTrigger(subscriber, self.services.clock, self.services.metrics, self.services.health)
         return Flow(subscriber, waking.part, wake_topology(subscriber), waking.serve)
 
@@ -146,5 +148,5 @@ class Wiring:
 
 
 def wanted(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:
-    """Those of these names. No other one is made only to be thrown away: a reload of one route must not cost what all of them cost."""
+    """Return the routes of these names. The caller makes no other flows: a reload of one route must not cost as much as a reload of all."""
     return list(routes.values()) if names is None else [routes[name] for name in routes if name in names]

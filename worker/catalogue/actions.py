@@ -12,15 +12,15 @@ from worker.core.suggest import did_you_mean
 
 
 class UnknownAction(WorkerError):
-    """There is no such action; the text holds the nearest ones, or all."""
+    """No action has this name; the text holds the nearest names, or all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """`entity` and `method` name an operation of the catalogue.
 
-    `template`: an example body with its most useful members; it may have other members of the entity. `required`: members that Halo requires; of
-    those in a tuple one is enough. `keeps`: members of the present record that Halo requires in an update: the worker reads them first and sends them with it.
+    `template`: an example body with the most useful members; a body may have other members of the entity. `required`: members that Halo requires; of the
+    members in a tuple one is enough. `keeps`: members of the present record that Halo requires in an update: the worker reads them first and sends them too.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Action:
     keeps: tuple[str, ...] = ()
 
     def missing(self, body: Mapping[str, Any]) -> list[str]:
-        """The members that this body lacks, as words for a sentence."""
+        """Return the members that this body lacks, as words for a sentence."""
         lacking = []
         for need in self.required:
             names = (need,) if isinstance(need, str) else need
@@ -44,7 +44,7 @@ class Action:
 def pair(
     noun: str, title: str, entity: str, template: Mapping[str, Any], *required: str | tuple[str, ...], also: tuple[str, ...] = ()
 ) -> tuple[Action, Action]:
-    """The actions to create and to edit a record. An edit sends the id, the members in `also` that identify the record with it, and the changes."""
+    """Return the actions to create and to edit a record. An edit sends the id, the members in `also` that identify the record with it, and the changes."""
     edited = {"id": 123} | dict(template)
     return (
         Action(f"create_{noun}", f"Create {title}", "POST", entity, template, required),

@@ -18,7 +18,7 @@ def either(names: Iterable[str]) -> str:
 
 
 def unknown_query(operation: Operation, name: str) -> str:
-    """A sentence for a query parameter that the operation does not have, with the nearest names."""
+    """Return a sentence for a query parameter that the operation does not have, with the nearest names."""
     valid = operation.query_parameters
     problem = f"{operation.method} {operation.entity} has no query parameter {name!r} (Halo would ignore it; if yours knows it, name it in `allow_unknown`)"
     if not valid:
@@ -31,7 +31,7 @@ def unknown_query(operation: Operation, name: str) -> str:
 
 
 class Advice:
-    """Messages about all names: `methods` by path in lower case, `aliases` in lower case to first segments."""
+    """Messages about unknown names. `methods`: by path in lower case; `aliases`: from lower case to first segments."""
 
     def __init__(self, methods: Mapping[str, Mapping[str, Operation]], aliases: Mapping[str, str]) -> None:
         self._methods = methods
@@ -67,7 +67,7 @@ class Advice:
         return f"/{self._aliases.get(first, first).lower()}{slash}{rest}"
 
     def _of_same_form(self, name: str) -> list[str]:
-        """Paths that differ only where they have a parameter: `Client/12` and `Client/{client_id}` for `Client/{id}`."""
+        """Return paths that differ only in a parameter: `Client/12` and `Client/{client_id}` for `Client/{id}`."""
         wanted = self._known_segment(name)
         forms = ((path, re.sub(r"\\\{.+?\\\}", "[^/]+", re.escape(path))) for path in self._methods if PARAMETER.search(path))
         return [self._entity(path) for path, form in forms if re.fullmatch(form, wanted)][:SHOWN]
@@ -82,7 +82,7 @@ class Advice:
         return [self._entity(path) for path in self._methods if path.split("/")[1] == first][: SHOWN * 2]
 
     def _with_method(self, path: str, method: str) -> list[str]:
-        """Paths of the same entity that have the method, the shortest first."""
+        """Return paths of the same entity that have the method, the shortest first."""
         first = path.lower().split("/")[1]
         paths = [other for other, methods in self._methods.items() if other.split("/")[1] == first and method in methods]
         return [self._entity(other) for other in sorted(paths, key=lambda other: (not other.endswith("{id}"), len(other), other))[:SHOWN]]

@@ -21,19 +21,19 @@ HEADINGS = {
     "TicketStatus": "Status",
     "User": "Users",
 }
-AMBIGUOUS = frozenset({"contract"})  # the internal name of supplier contracts, but users mean those with clients
+AMBIGUOUS = frozenset({"contract"})  # the internal name of supplier contracts, but users mean contracts with clients
 UNCOUNTED = re.compile(r".*(details|ss|us|is|news|data|info)$", re.IGNORECASE)
 
 
 def plural(name: str) -> str:
-    """The English plural, as far as the names of entities need it."""
+    """Return the English plural, as far as the names of entities need it."""
     if re.search(r"[^aeiou]y$", name):
         return f"{name[:-1]}ies"
     return f"{name}es" if re.search(r"(s|x|ch|sh)$", name) else f"{name}s"
 
 
 def other_numbers(name: str) -> Iterator[str]:
-    """The plural of a singular name, the singular of a plural one."""
+    """Yield the plural of a singular name, and the singular of a plural name."""
     if re.search(r"[a-z](us|ss)$", name):
         yield plural(name)
     elif UNCOUNTED.fullmatch(name):
@@ -47,7 +47,7 @@ def other_numbers(name: str) -> Iterator[str]:
 
 
 def alias_table(entities: Collection[str], tags: Mapping[str, Collection[str]]) -> dict[str, str]:
-    """Alias to entity; it leaves out names of entities and names with two meanings. `tags`: each internal name and the entities under it."""
+    """Return the entity of each alias, without names of entities and names with two meanings. `tags`: each internal name and the entities under it."""
     taken = {entity.lower() for entity in entities} | AMBIGUOUS
     table = {alias: entity for alias, entity in HEADINGS.items() if entity in entities and alias.lower() not in taken}
     internal = [(tag, next(iter(under))) for tag, under in tags.items() if len(under) == 1]

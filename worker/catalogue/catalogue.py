@@ -15,7 +15,7 @@ from worker.catalogue.published import ARRAY
 
 
 class Catalogue:
-    """Finds operations without regard to case; the first segment of a path may be an alias (`Assets` is `Asset`)."""
+    """Finds operations, ignoring case; the first segment of a path may be an alias (`Assets` is `Asset`)."""
 
     def __init__(self, data: Mapping[str, Any], schemas: Callable[[], PackedSchemas] | None = None) -> None:
         """`schemas`: reads the members of bodies when they are first needed; None: `data` has them."""
@@ -31,18 +31,18 @@ class Catalogue:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What it was made of: aliases, paths and schemas, as `worker.catalogue.generate` writes them."""
+        """Return the source data: aliases, paths and schemas, in the form of `worker.catalogue.generate`."""
         return {**self._data, "schemas": self._schemas.packed}
 
     def operations(self) -> tuple[Operation, ...]:
         return tuple(operation for methods in self._methods.values() for operation in methods.values())
 
     def methods_of(self, entity: str) -> Mapping[str, Operation]:
-        """The operations of a path by method; empty when there is no such path."""
+        """Return the operations of a path by method; empty when there is no such path."""
         return self._methods.get(self._path(entity), {})
 
     def find(self, entity: str, method: str) -> Operation:
-        """The operation of a name such as `Tickets`, `assets` or `/Actions/{id}`. Raises `UnknownEntity` or `MethodNotAllowed` with the nearest valid names."""
+        """Return an operation by a name such as `Tickets`, `assets`, `/Actions/{id}`. Raises `UnknownEntity`, `MethodNotAllowed` with the nearest names."""
         methods = self.methods_of(entity)
         if not methods:
             raise UnknownEntity(self.advice_on(entity))
@@ -52,43 +52,46 @@ class Catalogue:
         return operation
 
     def advice_on(self, entity: str) -> str:
-        """The error message for a name that no entity has, with the nearest names."""
+        """Return the error message for a name that no entity has, with the nearest names."""
         return self._advice.unknown_entity(entity.strip().strip("/"))
 
     def details_of(self, operation: Operation) -> Operation | None:
-        """The GET of one record for the GET of a list, None where Halo has none."""
+        """Return the GET of one record for the GET of a list; None if Halo has none."""
         if operation.listing is None:
             return None
         return self._methods.get(f"{operation.path}/{{id}}".lower(), {}).get("GET")
 
     def check_query(self, operation: Operation, names: Iterable[str]) -> list[str]:
-        """A sentence for each name that the operation does not publish; Halo would silently ignore it."""
+        """Return a sentence for each name that the operation does not publish; Halo would silently ignore it."""
         return [unknown_query(operation, name) for name in names if operation.canonical_query(name) not in operation.query_parameters]
 
     def unknown(self, entity: str, method: str) -> Operation:
-        """An operation that is not published, for routes that allow it: parameters from the braces, a POST takes an array. Raises `UnknownEntity` when it cannot be a path."""
+        """Return an unpublished operation, for routes that allow it: its parameters are those in braces, and a POST takes an array.
+
+        Raises `UnknownEntity` when the name cannot be a path.
+        """
         return permissive_operation(entity, method)
 
     def search(self, text: str) -> tuple[Operation, ...]:
-        """The operations whose path, or an alias of it, holds the text; all for an empty one."""
+        """Return the operations whose path or alias holds the text; all for an empty text."""
         wanted = "".join(text.split()).strip("/").lower()
         entities = {entity.lower() for alias, entity in self._by_alias.items() if wanted in alias}
         return tuple(operation for operation in self.operations() if wanted in operation.path.lower() or ("/" not in wanted and operation.resource in entities))
 
     def body_members(self, operation: Operation) -> Mapping[str, str]:
-        """Top-level members of the object that the operation's body holds (of each item for an array): name to type. Empty where Halo publishes none."""
+        """Return the types of the top-level members of the body's object (of each item for an array), by name. Empty if Halo publishes none."""
         taken = operation.members
         if taken is None:
             return {}
         return {name: "array" if kind.startswith(ARRAY) else "object" if taken.inside(kind) else kind for name, kind in taken.kinds.items()}
 
     def _path(self, entity: str) -> str:
-        """The path of this name in lower case, whether or not it is published."""
+        """Return the path of this name in lower case, published or not."""
         first, slash, rest = "".join(entity.split()).strip("/").lower().partition("/")
         return f"/{self._by_alias.get(first, first).lower()}{slash}{rest}"
 
 
 @cache
 def load() -> Catalogue:
-    """The catalogue of the published API; the file is read once."""
+    """Return the catalogue of the published API; the file is read once."""
     return Catalogue(read_data(), read_schemas)

@@ -1,4 +1,4 @@
-"""What differs between two catalogues: operations, their parameters, and the bodies that they take."""
+"""The differences between two catalogues: operations, their parameters, and their bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.catalogue.operation import Operation
 
 @dataclass(frozen=True, slots=True)
 class CatalogueDifference:
-    """`added`: only the other catalogue has it. `parameter`: None for the whole operation; `part`: where a parameter stands. `ours`, `theirs`: types or shapes."""
+    """`added`: only the other catalogue has it. `parameter`: None for the whole operation; `part`: place of a parameter. `ours`, `theirs`: types or shapes."""
 
     change: Literal["added", "removed", "changed"]
     method: str
@@ -24,7 +24,7 @@ class CatalogueDifference:
 
 
 def differences(ours: Catalogue, theirs: Catalogue) -> Iterator[CatalogueDifference]:
-    """All differences, by path; names compare without case."""
+    """Yield all differences, by path; names compare without case."""
     mine, others = by_name(ours), by_name(theirs)
     for key in sorted({*mine, *others}):
         one, other = mine.get(key), others.get(key)

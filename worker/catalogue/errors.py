@@ -6,11 +6,11 @@ from worker.core.errors import WorkerError
 
 
 class UnknownEntity(WorkerError):
-    """There is no such path; the text holds the nearest ones."""
+    """No path has this name; the text holds the nearest paths."""
 
 
 class MethodNotAllowed(WorkerError):
-    """The path lacks the method; the text names its methods, and the paths that have this one."""
+    """The path lacks the method; the text names its methods, and the paths that have the method."""
 
 
 class RequestError(WorkerError):
@@ -22,4 +22,4 @@ class WrongType(RequestError):
 
 
 class NotOpenApi(WorkerError):
-    """A document is not an OpenAPI file of Halo; the text is to be read after its name."""
+    """A document is not an OpenAPI file of Halo; the text follows the document's name in a sentence."""

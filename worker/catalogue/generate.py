@@ -49,7 +49,7 @@ UNPUBLISHED = {
     ("/Actions", "post"): {"returnall": "bool"},  # without it the response holds only the last of several new actions
     ("/Actions/{id}", "delete"): {"ticket_id": "int"},  # Halo requires it, but its reference does not list it
     ("/ClientCache", "get"): {"iscachebuild": "bool"},  # without it Halo answers 500
-    # clients in the field ask lists of records with custom fields for these, by number, and for the labels of their values
+    # clients in the field request custom fields of lists with these: the fields by number, and the labels of their values
     **{(f"/{entity}", "get"): {"include_custom_fields": "List<int>", "cf_display_values_only": "bool"} for entity in WITH_CUSTOM_FIELDS},
 }
 
@@ -59,12 +59,12 @@ def list_keys(endpoints: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def kept_list_keys(data: Mapping[str, Any]) -> dict[str, str]:
-    """The list keys of existing data."""
+    """Return the list keys of existing data."""
     return {path: facts["get"]["rows"] for path, facts in data["paths"].items() if "rows" in facts.get("get", {})}
 
 
 def operation_facts(document: Document, path: str, method: str, bodies: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Query parameters and body of one operation; adds the members of its body to `bodies`."""
+    """Return query parameters and body of one operation; add the members of its body to `bodies`."""
     operation = document["paths"][path][method]
     facts: dict[str, Any] = {}
     query = parameters(document, operation, "query")
@@ -82,7 +82,7 @@ def operation_facts(document: Document, path: str, method: str, bodies: dict[str
 
 
 def path_facts(document: Document, path: str, rows: str | None, bodies: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """One line of the data: the facts of a path and of each of its methods."""
+    """Return one line of the data: the facts of a path and of each of its methods."""
     published = document["paths"][path]
     facts: dict[str, Any] = {method: operation_facts(document, path, method, bodies) for method in METHODS if method in published}
     types = {method: parameters(document, published[method], "path") for method in facts}
@@ -100,7 +100,7 @@ def path_facts(document: Document, path: str, rows: str | None, bodies: dict[str
 
 
 def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any]:
-    """The whole data for a parsed OpenAPI file. `rows`: path to the member that holds the rows of its list."""
+    """Return the whole data for a parsed OpenAPI file. `rows`: by path, the member that holds the rows of its list."""
     bodies: dict[str, dict[str, str]] = {}
     paths = {path: path_facts(document, path, rows.get(path), bodies) for path in by_name(document["paths"])}
     tags: dict[str, set[str]] = {}
@@ -113,7 +113,7 @@ def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any
 
 
 def text_of(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """JSON with one line per alias, path and schema, so that the difference to a newer file is readable."""
+    """Return JSON with one line per alias, path and schema, so that the difference to a newer file is readable."""
     sections = []
     for section, entries in data.items():
         lines = ",\n".join(f"{orjson.dumps(name).decode()}:{orjson.dumps(entry).decode()}" for name, entry in entries.items())

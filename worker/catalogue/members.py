@@ -1,4 +1,4 @@
-"""What the body of a POST takes, member by member, at any depth."""
+"""The members that the body of a POST takes, at any depth."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from worker.catalogue.parameter_types import FITS, is_number, misfit
 from worker.catalogue.published import ARRAY, unpacked
 
 PackedSchemas = Mapping[str, Mapping[str, str]]
-"""Schema to its members, packed by kind. A kind is a type, or the name of a schema, with `[]` before it for an array."""
+"""The members of each schema, packed by kind. A kind is a type, or the name of a schema, with `[]` before it for an array."""
 
 SCALARS = frozenset({"string", "date-span", "byte", "uri", *FITS})
-"""Types of which neither an object nor an array is a value. A file (`binary`) is an object with its content in Base64."""
+"""Types whose values are neither objects nor arrays. A file (`binary`) is an object with its content in Base64."""
 
 
 class Schemas:
-    """The schemas of bodies by name. `read` is called once, when the first one is needed."""
+    """The schemas of bodies by name. `read` is called once, when the first schema is needed."""
 
     def __init__(self, read: Callable[[], PackedSchemas]) -> None:
         self._read = read
@@ -29,13 +29,13 @@ class Schemas:
         return self._read()
 
     def find(self, name: str) -> Members | None:
-        """The members of a schema; None for any other name, such as that of a type."""
+        """Return the members of a schema; None for any other name, such as that of a type."""
         if name not in self._found and name in self.packed:
             self._found[name] = Members(name, self)
         return self._found.get(name)
 
     def wrap(self, name: str, value: Any) -> Any:
-        """As `Members.wrap` of this schema; the value unchanged where there is none."""
+        """Return `Members.wrap` of this schema; the value unchanged if there is no such schema."""
         members = self.find(name)
         return value if members is None else members.wrap(value)
 
@@ -52,7 +52,7 @@ class Members:
 
     @cached_property
     def kinds(self) -> Mapping[str, str]:
-        """The kind of each member, by its published name."""
+        """Return the kind of each member, by its published name."""
         return unpacked(self.schemas.packed[self.name])
 
     @cached_property
@@ -60,17 +60,17 @@ class Members:
         return {name.lower(): kind for name, kind in self.kinds.items()}
 
     def kind(self, name: str) -> str | None:
-        """The kind of a member, whatever its case; None where the schema has no such member."""
+        """Return the kind of a member, ignoring case; None if the schema has no such member."""
         return self._by_lower_name.get(name.lower())
 
     def inside(self, kind: str) -> Members | None:
-        """The schema of what a member of this kind holds, of each item for an array; None for anything but objects."""
+        """Return the schema of the object in a member of this kind, of each item for an array; None for anything but objects."""
         return self.schemas.find(kind.removeprefix(ARRAY))
 
     def wrap(self, value: Any) -> Any:
-        """The object, or each of an array of objects, with one value in place of an array wrapped, at any depth; other values unchanged.
+        """Wrap a single value in an array wherever the schema has an array, at any depth of an object or of an array of objects. Other values stay unchanged.
 
-        An expression that yields one row yields the row, not an array of one (JSONata); Halo refuses it.
+        In JSONata an expression with one row yields the row, not an array of one; Halo refuses it.
         """
         if isinstance(value, list):
             return [self.wrap(item) for item in value]
@@ -84,11 +84,11 @@ class Members:
             return inner.wrap(value) if inner is not None and isinstance(value, dict) else value
         if inner is None:
             return value if value is None or isinstance(value, list) else [value]
-        return inner.wrap([value] if isinstance(value, dict) else value)  # a text where objects belong stays what Halo is to refuse
+        return inner.wrap([value] if isinstance(value, dict) else value)  # a text in place of an object stays as it is: Halo refuses it
 
 
 def body_misfit(kind: str, value: Any) -> str | None:
-    """`must be …` when a value in JSON cannot be read as this type, else None. Null and empty text fit everything. The text never holds the value."""
+    """Return `must be …` if a JSON value does not fit this type, else None. Null and empty text fit every type. The text never holds the value."""
     if kind not in SCALARS or value in (None, ""):
         return None
     if isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""What Halo is known to need: members of new records, and parameters of lists. Its published schema has no required members; these were found by trying."""
+"""The known requirements of Halo: members of new records, and parameters of lists. The published schema has no required members; trials found these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One of `names` must be given. `where`: only for records that have one of these members. `why`: what Halo does otherwise."""
+    """One of `names` is required. `where`: only for records that have one of these members. `why`: what Halo does otherwise."""
 
     names: tuple[str, ...]
     why: str
@@ -20,7 +20,7 @@ class Need:
         return " or ".join(f"`{name}`" for name in self.names)
 
     def met(self, given: Collection[str]) -> bool:
-        """Whether members of these names, in lower case, are enough."""
+        """Whether members of these names, in lower case, meet the need."""
         return bool({*self.names} & {*given}) or (bool(self.where) and not {*self.where} & {*given})
 
 
@@ -44,7 +44,7 @@ OF_NEW_RECORDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "/Webhook": (Need(("url", "type"), "Halo answers: Please enter a valid URL"),),  # a `type` may say that it is a runbook
     }
 )
-"""By the path of their POST."""
+"""The needs of new records, by the path of their POST."""
 
 OF_LISTS: Mapping[str, Need] = MappingProxyType(
     {
@@ -57,8 +57,8 @@ OF_LISTS: Mapping[str, Need] = MappingProxyType(
         "/ClientCache": Need(("iscachebuild",), "without it Halo answers 500"),
     }
 )
-"""Query parameters, by the path of their GET."""
+"""The required query parameters of lists, by the path of their GET."""
 UPDATING = ("id", "guid")
-"""Members with which a POST changes a record that is there."""
+"""Members that make a POST change an existing record."""
 UNPUBLISHED_MEMBERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"/Actions": ("who",), "/CustomTable": ("_add_rows",)})
 """Members that Halo takes although its published schema lacks them, by the path of their POST."""

@@ -14,7 +14,7 @@ ANY_RECORD = "AnyRecord"
 
 
 def openapi_document(catalogue: Catalogue) -> dict[str, Any]:
-    """An OpenAPI 3 document. `worker.catalogue.tenant` makes an equal catalogue of it."""
+    """Return an OpenAPI 3 document. `worker.catalogue.tenant` makes an equal catalogue from it."""
     data = catalogue.data
     schemas: dict[str, Any] = {ANY_RECORD: {"type": "object"}}
     schemas |= {name: {"type": "object", "properties": properties(groups, data["schemas"])} for name, groups in data["schemas"].items()}
@@ -50,8 +50,8 @@ def operation(path: str, method: str, facts: Mapping[str, Any], tags: list[str],
 
 
 def body(shape: str, name: str, schemas: dict[str, Any]) -> dict[str, Any]:
-    """The content of a request's body; `name`: of the schema of what it holds, or its type."""
-    written_out = "/" in name  # such a name is that of the path
+    """Return the content of a request's body. `name`: of its schema, or its type."""
+    written_out = "/" in name  # such a name is the path
     its = schema(name) if name not in schemas else schemas[name] if written_out else reference(name)
     if shape == "multipart":
         return {"multipart/form-data": {"schema": its}}
@@ -69,7 +69,7 @@ def member(kind: str, schemas: PackedSchemas) -> dict[str, Any]:
 
 
 def query_type(name: str, kind: str) -> dict[str, Any]:
-    """The type of a query parameter, with what Halo declares wrongly."""
+    """Return the type of a query parameter, including Halo's wrong declarations."""
     if name.lower() in DATES:
         return {"schema": {"type": "bool"}}
     if kind == "List<int>":

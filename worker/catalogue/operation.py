@@ -14,7 +14,7 @@ SHARED_IDS: Mapping[str, str] = MappingProxyType({"opportunities": "tickets", "p
 
 
 def id_space(resource: str) -> str:
-    """The resource under which ids are unique: opportunities and projects are tickets, and share their ids."""
+    """Return the resource under which ids are unique: opportunities and projects are tickets, and share their ids."""
     return SHARED_IDS.get(resource, resource)
 
 
@@ -52,24 +52,24 @@ class Operation:
     listing: Listing | None = None
     """For every GET whose path does not end in a parameter; None for the GET of one record."""
     schema: str = ""
-    """The name in `schemas` of what a POST's body holds, or its type; empty where it is not published."""
+    """The schema of a POST's body, by its name in `schemas`, or its type; empty if it is not published."""
     schemas: Schemas = field(default=NO_SCHEMAS, repr=False, compare=False)
     key: tuple[str, ...] = ("id",)
-    """The members that identify one of its records; several where an id alone is not unique (actions: ticket_id, id)."""
+    """The members that identify a record; several if an id alone is not unique (actions: ticket_id, id)."""
 
     @property
     def members(self) -> Members | None:
-        """What the body takes, of each item for an array; None where Halo publishes nothing about it."""
+        """Return the members of the body, of each item for an array; None if Halo publishes none."""
         return self.schemas.find(self.schema)
 
     @property
     def entity(self) -> str:
-        """The path without its leading slash, as route files name it."""
+        """Return the path without its leading slash, as route files name it."""
         return self.path[1:]
 
     @property
     def resource(self) -> str:
-        """The first path segment in lower case: the prefix of routing keys and event types."""
+        """Return the first path segment in lower case: the prefix of routing keys and event types."""
         return self.path[1:].split("/", 1)[0].lower()
 
     @property
@@ -77,19 +77,19 @@ class Operation:
         return id_space(self.resource)
 
     def canonical_query(self, name: str) -> str:
-        """The published name of a query parameter; an unknown name unchanged."""
+        """Return the published name of a query parameter; an unknown name unchanged."""
         if name in self.query_parameters:
             return name
         wanted = name.lower()
         return next((published for published in self.query_parameters if published.lower() == wanted), name)
 
     def accepting(self, names: Collection[str]) -> Self:
-        """The operation with these query parameters besides, whatever their values."""
+        """Return the operation with these additional query parameters, with any values."""
         return replace(self, query_parameters={**self.query_parameters, **{self.canonical_query(name): "any" for name in names}}) if names else self
 
 
 def unsearchable(operation: Operation, members: Collection[str]) -> str | None:
-    """Why `$id` cannot find one record of this list by these members; None where it can."""
+    """Return why `$id` cannot find one record of this list by these members; None if it can."""
     if operation.listing is None or operation.path_parameters:
         return f"{operation.entity} is not a list in which `$id` can look"
     if "id" not in operation.key:

@@ -1,4 +1,4 @@
-"""Makes operations: of the catalogue's data, or of a name that the published API does not have."""
+"""Makes operations: from the catalogue's data, or from a name that the published API does not have."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DOTS = re.compile(r"/\.+(/|$)")
 
 
 def read_data() -> Mapping[str, Any]:
-    """The data that `worker.catalogue.generate` wrote, without the members of bodies."""
+    """Return the data that `worker.catalogue.generate` wrote, without the members of bodies."""
     return read_file("data.json")
 
 
 def read_schemas() -> PackedSchemas:
-    """The members of bodies: a file of its own, which is read when the first body is checked or built."""
+    """Return the members of bodies, from a separate file that is read when the first body is checked or built."""
     schemas: PackedSchemas = read_file("schemas.json")["schemas"]
     return schemas
 
@@ -38,7 +38,7 @@ def read_file(name: str) -> Mapping[str, Any]:
 
 
 def listing_of(path: str, query: Mapping[str, str], rows: str | None) -> Listing | None:
-    """None for a path that ends in a parameter: its response is one record."""
+    """Return the listing of a path; None for a path that ends in a parameter: its response is one record."""
     if path.endswith("}"):
         return None
     return Listing(rows, paged=PAGING in query, dated=DATED in query, ordered=ORDER in query)
@@ -68,7 +68,7 @@ def read_operations(data: Mapping[str, Any], schemas: Schemas) -> Iterator[Opera
 
 
 def permissive_operation(entity: str, method: str) -> Operation:
-    """An operation that is not published: its parameters are those in braces, and a POST takes an array.
+    """Return an unpublished operation: its parameters are those in braces, and a POST takes an array.
 
     Raises `UnknownEntity` when the name cannot be a path, `MethodNotAllowed` for a method that Halo does not use.
     """

@@ -1,4 +1,4 @@
-"""Whether a value fits the published type of a query parameter: Halo takes what does not fit for false or for no filter, in silence, or refuses it."""
+"""Checks whether a value fits the published type of a query parameter. Halo silently takes a misfit as false or as no filter, or refuses it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_boolean(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    """A whole number that 64 bits hold, also as text or as Halo's 3.0."""
+    """Whether a value is a whole number of at most 64 bits, also as text or as Halo's 3.0."""
     if isinstance(value, str):
         return WHOLE.fullmatch(value.strip()) is not None and abs(int(value)) < LARGEST
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1 and abs(value) < LARGEST
@@ -33,7 +33,7 @@ def is_number(value: Any) -> bool:
 
 
 def is_moment(value: Any) -> bool:
-    """A date, or a date and time, in ISO 8601."""
+    """Whether a value is a date, or a date and time, in ISO 8601."""
     if not isinstance(value, str):
         return isinstance(value, date)
     try:
@@ -48,7 +48,7 @@ def is_uuid(value: Any) -> bool:
 
 
 def is_list(value: Any) -> bool:
-    """Whole numbers: a list, or a text with commas, also in brackets; or true or false, as clients in the field send for `includeclosed`."""
+    """Whether a value is a list of whole numbers, or a text with commas, also in brackets; or true or false, as clients send for `includeclosed`."""
     if is_boolean(value):
         return True
     if isinstance(value, str):
@@ -72,17 +72,17 @@ FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "uuid": (is_uuid, "a GUID"),
     "List<int>": (is_list, "whole numbers, separated by commas (or true or false)"),
 }
-"""By published type; every value fits any other type."""
+"""The checks by published type; every value fits any other type."""
 
 
 def misfit(kind: str, value: Any) -> str | None:
-    """`must be …` when a value does not fit the type, else None; null fits, since it leaves the parameter out. The text never holds the value."""
+    """Return `must be …` if a value does not fit the type, else None; null fits, since it leaves the parameter out. The text never holds the value."""
     fits, words = FITS.get(kind, (None, ""))
     return None if fits is None or value is None or fits(value) else f"must be {words}"
 
 
 def normalized(kind: str, value: Any) -> Any:
-    """A text that fits the type, without surrounding space; `True` becomes `true`."""
+    """Return a fitting text without surrounding space; `True` becomes `true`."""
     if not isinstance(value, str) or kind not in FITS:
         return value
     return value.strip().lower() if FITS[kind][0] is is_boolean else value.strip()

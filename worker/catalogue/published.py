@@ -22,13 +22,13 @@ def by_name(names: Iterable[str]) -> list[str]:
 
 
 def schema_name(schema: Mapping[str, Any]) -> str | None:
-    """The last part of a reference, None for a schema written out."""
+    """Return the last part of a reference; None for an inline schema."""
     reference = schema.get("$ref")
     return None if reference is None else str(reference).rsplit("/", 1)[-1]
 
 
 def type_of(document: Document, schema: Mapping[str, Any]) -> str:
-    """The type in one word: the format where it says more (`date-time`, `uuid`, `int64`), Halo's own words (`int`, `bool`) as they are."""
+    """Return the type in one word: the format if it says more (`date-time`, `uuid`, `int64`), Halo's own words (`int`, `bool`) as they are."""
     name = schema_name(schema)
     if name is not None:
         return type_of(document, document["components"]["schemas"][name])
@@ -39,7 +39,7 @@ def type_of(document: Document, schema: Mapping[str, Any]) -> str:
 
 
 def parameter_type(document: Document, parameter: Mapping[str, Any]) -> str:
-    """The type in the schema, corrected by the words in brackets at the start of the description, which some parameters have instead."""
+    """Return the type in the schema, corrected by the words in brackets at the start of some parameters' descriptions."""
     if parameter["name"].lower() in DATES:
         return "date"
     words = TYPE_IN_WORDS.match(parameter.get("description") or "")
@@ -51,7 +51,7 @@ def parameter_type(document: Document, parameter: Mapping[str, Any]) -> str:
 
 
 def parameters(document: Document, operation: Mapping[str, Any], place: str) -> dict[str, str]:
-    """Name to type; of repeated names in an operation the first one counts."""
+    """Return the types by name; if an operation repeats a name, the first one counts."""
     found: dict[str, tuple[str, str]] = {}
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == place:
@@ -60,18 +60,18 @@ def parameters(document: Document, operation: Mapping[str, Any], place: str) -> 
 
 
 def packed(types: Mapping[str, str]) -> dict[str, str]:
-    """Names grouped by type, `{"bool": "a b", "int": "c"}`: half the size, and still readable."""
+    """Return names grouped by type, `{"bool": "a b", "int": "c"}`: half the size, and still readable."""
     return {kind: " ".join(by_name(name for name, its in types.items() if its == kind)) for kind in sorted(set(types.values()))}
 
 
 def unpacked(groups: Mapping[str, str]) -> dict[str, str]:
-    """The reverse of `packed`, in the order of names."""
+    """Reverse `packed`, in the order of names."""
     types = {name: kind for kind, names in groups.items() for name in names.split(" ")}
     return {name: types[name] for name in by_name(types)}
 
 
 def body_schema(operation: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """The shape of the request body and the schema of what it holds; None without a body, or with a bare JSON text."""
+    """Return the shape of the request body and the schema of its content; None without a body, or with a bare JSON text."""
     content = operation.get("requestBody", {}).get("content", {})
     if "multipart/form-data" in content:
         return "multipart", content["multipart/form-data"]["schema"]
@@ -84,7 +84,7 @@ def body_schema(operation: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] |
 
 
 def members(document: Document, schema: Mapping[str, Any]) -> dict[str, str]:
-    """The members of an object and what they hold, as `worker.catalogue.members` reads it."""
+    """Return the members of an object and their kinds, in the form that `worker.catalogue.members` reads."""
     name = schema_name(schema)
     if name is not None:
         return members(document, document["components"]["schemas"][name])
@@ -92,7 +92,7 @@ def members(document: Document, schema: Mapping[str, Any]) -> dict[str, str]:
 
 
 def member_kind(document: Document, schema: Mapping[str, Any]) -> str:
-    """The type in one word, or the name of the schema of an object; `[]` before either for an array; what arrays of arrays hold is not told apart."""
+    """Return the type in one word, or the name of an object's schema; `[]` before either for an array. The content of arrays of arrays is not distinguished."""
     if schema.get("type") == "array":
         inner = member_kind(document, schema.get("items", {}))
         return ARRAY + ("any" if inner.startswith(ARRAY) else inner)
@@ -103,7 +103,7 @@ def member_kind(document: Document, schema: Mapping[str, Any]) -> str:
 
 
 def member_schemas(document: Document, found: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """The packed members of these schemas and of all that they hold, each written once."""
+    """Return the packed members of these schemas and of all schemas inside them, each once."""
     schemas, waiting = document["components"]["schemas"], [kind for kinds in found.values() for kind in kinds]
     complete = dict(found)
     while waiting:
@@ -115,7 +115,7 @@ def member_schemas(document: Document, found: dict[str, dict[str, str]]) -> dict
 
 
 def rows_member(document: Document, operation: Mapping[str, Any]) -> str | None:
-    """The member that holds a list's rows, where the file describes answers (newer ones do) and leaves no choice: a count of records beside one array of objects."""
+    """Return the member that holds a list's rows, if the file describes answers (newer ones do) and only one fits: a count of records, one array of objects."""
     content = operation.get("responses", {}).get("200", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     answer = document["components"]["schemas"].get(schema_name(schema), {}).get("properties", {})

@@ -24,13 +24,13 @@ def kind(value: Any) -> str:
 def build_request(
     operation: Operation, path: Mapping[str, Any] = NOTHING, query: Mapping[str, Any] = NOTHING, payload: Any = None, timeout: float | None = None
 ) -> Request:
-    """Raises `RequestError`, whose text holds names and types but no values."""
+    """Build the request. Raises `RequestError`, whose text holds names and types but no values."""
     body = build_body(operation, payload)
     return Request(operation.method, build_path(operation, path), build_query(operation, query), body, operation.body is Body.MULTIPART, timeout)
 
 
 def build_path(operation: Operation, values: Mapping[str, Any]) -> str:
-    """The path with each variable as one encoded segment; names compare without case."""
+    """Return the path with each variable as one encoded segment; names compare without case."""
     given: dict[str, Any] = {}
     for name, value in values.items():
         published = next((valid for valid in operation.path_parameters if valid.lower() == name.lower()), None)
@@ -49,7 +49,7 @@ def build_path(operation: Operation, values: Mapping[str, Any]) -> str:
 
 
 def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, str]:
-    """Published names and text values; a null leaves its parameter out."""
+    """Return published names and text values; a null leaves its parameter out."""
     built: dict[str, str] = {}
     for name, value in values.items():
         published = operation.canonical_query(name)
@@ -69,7 +69,7 @@ def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, st
 
 
 def build_body(operation: Operation, payload: Any) -> Any:
-    """The body, as JSON or as the fields of a form, with arrays where Halo publishes them. Where it publishes no shape the payload stays unchanged."""
+    """Return the body, as JSON or as the fields of a form, with arrays where Halo publishes them. Without a published shape the payload stays unchanged."""
     if operation.method != "POST":
         if payload is not None:
             raise RequestError(f"{place(operation)} takes no payload, but {kind(payload)} is given")

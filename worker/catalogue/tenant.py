@@ -17,11 +17,11 @@ BOM = b"\xef\xbb\xbf"
 SERVER = "/api"
 LARGEST = 64 * 1024 * 1024  # bytes; Halo's own file has about 5 million
 SWAGGER_PATH = "/api/swagger/v2/swagger.json"
-"""Where every Halo serves its file."""
+"""The path at which every Halo serves its file."""
 
 
 def parse_openapi(content: bytes) -> Catalogue:
-    """The catalogue of an OpenAPI 3 document in JSON, with what is known of Halo beside it: keys, rows of lists, unpublished parameters. Raises `NotOpenApi`."""
+    """Return the catalogue of an OpenAPI 3 document in JSON, with known facts about Halo: keys, rows of lists, unpublished parameters. Raises `NotOpenApi`."""
     try:
         document = orjson.loads(content.removeprefix(BOM))
     except orjson.JSONDecodeError as error:
@@ -37,7 +37,7 @@ def parse_openapi(content: bytes) -> Catalogue:
 
 
 def with_relative_paths(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document with paths relative to Halo's API, and only those that a request can have."""
+    """Return the document with paths relative to Halo's API, and only paths that a request can have."""
     paths = document["paths"]
     prefixed = all(path.lower().startswith(f"{SERVER}/") for path in paths)
     relative = {path[len(SERVER) :] if prefixed else path: facts for path, facts in paths.items()}
@@ -48,7 +48,7 @@ def with_relative_paths(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def complete(data: dict[str, Any]) -> dict[str, Any]:
-    """The data with a type for each parameter in the braces of a path, also where the file forgets one."""
+    """Return the data with a type for each parameter in the braces of a path, also if the file lacks one."""
     for path, facts in data["paths"].items():
         if names := PARAMETER.findall(path):
             for holder in (facts, *(facts[method] for method in METHODS if "path" in facts.get(method, {}))):

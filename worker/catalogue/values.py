@@ -1,4 +1,4 @@
-"""Values as Halo reads them in a URL: one path segment, or the text of a query parameter."""
+"""Writes values for Halo in a URL: one path segment, or the text of a query parameter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAST_CONTROL = 0x9F
 
 
 def path_segment(name: str, value: Any) -> str:
-    """One encoded path segment for a text or a whole number; ids such as 3.0, which Halo sometimes writes, become 3."""
+    """Return one encoded path segment for a text or a whole number; ids such as 3.0, which Halo sometimes writes, become 3."""
     value = whole(value)
     if isinstance(value, bool) or not (isinstance(value, (str, int)) or is_whole(value)):
         raise RequestError(f"path parameter {name!r} must be a text or a whole number, not {type(value).__name__}")
@@ -32,7 +32,7 @@ def path_segment(name: str, value: Any) -> str:
 
 
 def segment_problem(text: str) -> str | None:
-    """The reason why a text cannot be a segment of a path: it would change the path, or is not valid text."""
+    """Return why a text cannot be a segment of a path: it would change the path, or is not valid text."""
     if not text.strip(" ."):
         return "is empty" if not text.strip() else "consists of dots only"
     if "/" in text or "\\" in text:
@@ -51,7 +51,7 @@ def is_text(text: str) -> bool:
 
 
 def scalar_text(name: str, value: Any) -> str | None:
-    """The text of one value; None when it is not a scalar."""
+    """Return the text of one value; None when it is not a scalar."""
     if isinstance(value, bool):
         return "true" if value else "false"  # Halo reads 1 as false
     if isinstance(value, (int, float, Decimal)):
@@ -75,7 +75,7 @@ def number_text(name: str, value: float | Decimal) -> str:
 
 
 def date_text(value: date) -> str:
-    """ISO 8601; a moment ends in Z, one without a zone is UTC as all of Halo's are."""
+    """Return ISO 8601. A time ends in Z; a time without a zone is UTC, like all times of Halo."""
     if not isinstance(value, datetime):
         return value.isoformat()
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
@@ -83,7 +83,7 @@ def date_text(value: date) -> str:
 
 
 def query_text(name: str, value: Any) -> str | None:
-    """The text of a query value, None to leave the parameter out: lists of scalars are joined by commas, other values are JSON."""
+    """Return the text of a query value; None to leave the parameter out. Lists of scalars are joined by commas, other values are JSON."""
     if value is None:
         return None
     text = scalar_text(name, value)

@@ -10,7 +10,7 @@ from worker.cli.console import output, table, write_json
 
 
 def print_actions(name: str, *, as_json: bool) -> int:
-    """All of them, or one with its template. Raises `UnknownAction`."""
+    """Print all actions, or one with its template. Raises `UnknownAction`."""
     if name:
         return _one(find_action(name), as_json=as_json)
     console = output()

@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 
 def time_limit(text: str) -> float:
-    """The seconds of `--timeout`. Raises `ConfigError`."""
+    """Return the seconds of `--timeout`. Raises `ConfigError`."""
     try:
         seconds = parse_duration(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`halo-worker backfill`: starts, shows and ends the reading of history, which the workers do between polls."""
+"""`halo-worker backfill`: starts, shows and ends a backfill. The workers read the history between polls."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ AGAIN = 1.0  # seconds between two looks of a command that follows
 
 
 class CannotBackfill(WorkerError):
-    """The text says why, and what to do."""
+    """The backfill cannot start, end or be shown. The text says why, and what to do."""
 
 
 def backfill(name: str, since: str | None, environment: Mapping[str, str], *, status: bool, cancel: bool, wait: bool | None, as_json: bool) -> int:
-    """1 when it ended before it was complete. Raises `ConfigError`, `BrokerError`, `CannotBackfill`, `CannotReplaceBaton`."""
+    """Return 1 when the backfill ended before it was complete. Raises `ConfigError`, `BrokerError`, `CannotBackfill`, `CannotReplaceBaton`."""
     if (since is not None) + status + cancel != 1:
         raise ConfigError([Problem("backfill", 0, 0, "say one of --from ISO, --status and --cancel")])
     desk = BackfillDesk(environment, name)
@@ -91,7 +91,7 @@ class BackfillDesk(Desk):
         return FAILED if found.state == "incomplete" else GOOD
 
     async def _replaced(self, broker: Broker, change: Callable[[Backfill | None], Backfill]) -> Backfill:
-        """Raises what `change` raises, and `CannotBackfill` while the baton is away."""
+        """Replace the backfill in the baton. Raises the errors of `change`, and `CannotBackfill` while a replica holds the baton."""
         made: list[Backfill] = []
 
         def successor(baton: Baton | None) -> Baton:
@@ -104,7 +104,7 @@ class BackfillDesk(Desk):
         return made[-1]
 
     async def _found(self, broker: Broker) -> Backfill | None:
-        """Waits while a replica holds the baton, which is for some seconds while a backfill is under way. Raises `CannotBackfill`."""
+        """Return the backfill. Wait while a replica holds the baton: some seconds during a backfill. Raises `CannotBackfill`."""
         clock = SystemClock()
         until = clock.monotonic() + self.longest
         while True:
@@ -116,7 +116,7 @@ class BackfillDesk(Desk):
             await clock.sleep(LOOK)
 
     async def _follow(self, broker: Broker, *, as_json: bool) -> int:
-        """Until it has ended. An interruption ends the command only."""
+        """Follow the backfill to its end. An interruption ends only the command."""
         console = errors()
         with Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"),
@@ -139,7 +139,7 @@ class BackfillDesk(Desk):
 
 
 def described(name: str, found: Backfill) -> dict[str, Any]:
-    """As `--json` prints it. `share`: from 0 to 1; `left_s`: seconds; null while they are not known. `ended_at`: null while it is under way."""
+    """Return the object that `--json` prints. `share`: from 0 to 1; `left_s`: seconds; null while unknown. `ended_at`: null while the backfill runs."""
     ends = None if found.left is None else stamp(datetime.fromtimestamp(found.at + found.left, UTC))
     told = {"subscriber": name, "id": found.id, "state": found.state, "from": stamp(found.since), "until": stamp(found.until)}
     counts = {"rows": found.rows, "published": found.published, "total": found.total, "share": found.share}
@@ -157,7 +157,7 @@ def described(name: str, found: Backfill) -> dict[str, Any]:
 
 
 def sentence(name: str, found: Backfill) -> str:
-    """What `--status` prints."""
+    """Return the sentence that `--status` prints."""
     about = f"{name}: backfill of what was updated since {stamp(found.since)}"
     counts = f"{found.published:,} events published of {found.rows:,} records read"
     if not found.running:

@@ -1,4 +1,4 @@
-"""The routes for a command that is about one of them: mistakes in others are told and do not stop it."""
+"""Reads the routes for a command about one route: mistakes in other definitions are shown and do not stop the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.settings import Settings
 
 
 def routes_with(name: str | None, settings: Settings, environment: Mapping[str, str]) -> Routes:
-    """What is sound in the route files; `name`: the definition that the command needs. Raises `ConfigError` where a mistake may hide it, or nothing is sound."""
+    """Return the sound definitions. `name`: the definition that the command needs. Raises `ConfigError` if a mistake may hide it, or if none is sound."""
     loaded = load_sound_routes(settings.routes, environment, settings.secrets)
     routes = loaded.routes if name is None else loaded.requiring(name)
     if loaded.told:

@@ -1,4 +1,4 @@
-"""`halo-worker call`: one call of one method, as Halo's "Test" button makes it: the answer, and what each output variable finds in it."""
+"""`halo-worker call`: calls one method once, as Halo's "Test" button does, and shows the answer and the value of each output variable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from worker.settings import Settings, load_settings
 
 GOOD, FAILED = 0, 1
 PAYLOAD = "request"
-"""The input that stands for the starting payload of a run."""
+"""The name of the input that gives the starting payload of a run."""
 SHOWN = 20_000  # characters of an answer; `--json` prints all of it
 VALUE_SHOWN = 500
 
@@ -56,9 +56,10 @@ class NoSuchCustomer(WorkerError):
 
 
 def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, customer: str | None, limit: float, as_json: bool) -> int:
-    """0 when the answer is a success, 1 when it is not or nothing came within `limit` seconds. `request:=…` is the starting payload, for methods that use `<<request^…>>`.
+    """Call a method. Return 0 after a success, 1 after any other answer or without an answer within `limit` seconds.
 
-    `customer`: the row; None: the one that the integration's `row` names. Raises `ConfigError`, `NoSuchMethod`, `NoSuchCustomer`, `WrongInput`, `ExpressionError`, `CallRefused`.
+    `request:=…` is the starting payload, for methods that use `<<request^…>>`. `customer`: the row; None: the row that the integration's `row` names.
+    Raises `ConfigError`, `NoSuchMethod`, `NoSuchCustomer`, `WrongInput`, `ExpressionError`, `CallRefused`.
     """
     settings = load_settings(environment)
     configure("warning")
@@ -99,7 +100,7 @@ def named_customer(integration: Integration, key: str) -> Integration:
 
 
 def values_of(given: Mapping[str, Any]) -> Values:
-    """Texts that are typed are plain, as those are whose expression ends in `!`."""
+    """Return the inputs as values. Typed texts are plain, like texts of an expression that ends in `!`."""
     variables = {name: value for name, value in given.items() if name != PAYLOAD}
     return Values(variables, plain=frozenset(name for name, value in variables.items() if isinstance(value, str)), request=given.get(PAYLOAD))
 
@@ -107,7 +108,7 @@ def values_of(given: Mapping[str, Any]) -> Values:
 async def exchanged(
     routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values, limit: float
 ) -> tuple[Integration, str, Exchange, tuple[str | None, ...]]:
-    """The integration of the customer whom it is for, what is sent, without secrets, what came of it, and what was sent to prove who we are."""
+    """Return the customer's integration, the request line without secrets, the exchange, and the credentials that the call sent."""
     clock, metrics = SystemClock(), Metrics()
     names = [integration.auth.client] if integration.auth.client else []
     async with (
@@ -121,7 +122,7 @@ async def exchanged(
 
 
 def given_credentials(integration: Integration, method: Method, exchange: Exchange) -> Iterator[str]:
-    """The token that a login gives, and what output variables with the name of a secret find."""
+    """Yield the token of a login, and the values of output variables with a secret's name."""
     login = integration.auth.login
     paths = [path for name, path in method.output.items() if is_secret_name(name)]
     if login is not None and login.method == method.name:
@@ -131,7 +132,7 @@ def given_credentials(integration: Integration, method: Method, exchange: Exchan
 
 
 async def in_time(caller: Caller, integration: Integration, method: Method, values: Values, limit: float) -> Exchange:
-    """The exchange, or one that says what was waited for when the time was over."""
+    """Return the exchange. After the timeout it says what the call was waiting for."""
     waits_for = f"a token or the request budget ({integration.auth.type})"
 
     @asynccontextmanager
@@ -149,7 +150,7 @@ async def in_time(caller: Caller, integration: Integration, method: Method, valu
 
 
 async def request_line(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> str:
-    """What is sent and how it is authorized, without secrets."""
+    """Return the request line and the kind of authorization, without secrets."""
     url = (await build_call(integration, method, values, evaluator)).url
     whom = f" for customer {integration.customer}" if integration.customer else ""
     return f"{method.verb} {redact_text(str(url))}{authorization(integration.auth)}{whom}"
@@ -212,12 +213,12 @@ def milliseconds(exchange: Exchange) -> int:
 
 
 def pretty(value: Any, limit: int) -> str:
-    """Indented JSON, or a text as it is, without what would move the terminal's cursor or change its colours."""
+    """Return indented JSON, or a text as it is, without characters that move the terminal's cursor or change its colours."""
     text = value if isinstance(value, str) else dumps(value, orjson.OPT_INDENT_2).decode()
     cut = text[:limit] + (f"\n… and {len(text) - limit:,} characters more (--json prints all)" if len(text) > limit else "")
     return printable(cut)
 
 
 def one_line(text: str, limit: int) -> str:
-    """A text that is to stand in one line, so that it cannot look like several."""
+    """Return a text as one line, so that it cannot look like several lines."""
     return printable(pretty(" ".join(text.splitlines()), limit), lines=False)

@@ -1,4 +1,4 @@
-"""`halo-worker catalogue compare`: what differs between the built-in catalogue and the OpenAPI file of a tenant, and whether the routes fit it."""
+"""`halo-worker catalogue compare`: shows how a tenant's OpenAPI file differs from the built-in catalogue, and whether the routes fit it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ COLUMNS = ("change", "operation", "part", "parameter", "built-in", "tenant")
 
 
 def compare(source: str, directory: Path, environment: Mapping[str, str], secrets: Path, *, client: str | None, as_json: bool) -> int:
-    """0 when the tenant's API has everything that the routes use, 1 when it lacks something. `source`: an address or a file.
+    """Compare the catalogues. Return 0 when the tenant's API has everything that the routes use, otherwise 1. `source`: an address or a file.
 
-    Raises `ConfigError`, after the differences are shown also for route files with errors of their own, and `NotFetched`.
+    Raises `ConfigError`, for mistakes in the route files only after the differences are shown, and `NotFetched`.
     """
     files = RouteFiles(directory, environment, secrets)
     own = find_client(files.load(), client) if client is not None else None
@@ -55,7 +55,7 @@ def compare(source: str, directory: Path, environment: Mapping[str, str], secret
 
 @dataclass(frozen=True, slots=True)
 class RouteFiles:
-    """A directory of route files, and what fills their variables."""
+    """A directory of route files, and the sources of their variables."""
 
     directory: Path
     environment: Mapping[str, str]
@@ -66,7 +66,7 @@ class RouteFiles:
         return load_routes(self.directory, self.environment, self.secrets)
 
     def misfits(self, compared: Compared, known: Sequence[Problem]) -> Sequence[Problem]:
-        """What the routes use and the catalogue lacks, at its place in the route files. `known`: warnings that have another reason."""
+        """Return each part that the routes use and the catalogue lacks, with its place in the route files. `known`: warnings that have another reason."""
         problems: Sequence[Problem] = ()
         try:
             warnings = load_routes(self.directory, self.environment, self.secrets, compared).warnings

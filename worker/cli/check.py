@@ -23,7 +23,7 @@ HOW = {"by_date": "changes by date", "by_content": "changes by content", "all": 
 
 
 def check(directory: Path, environment: Mapping[str, str], secrets: Path, *, as_json: bool = False, form: Format | None = None, strict: bool = False) -> int:
-    """The exit code: 2 after a problem, and with `strict` also after a warning.
+    """Check the route files, and return the exit code: 2 after a problem, and with `strict` also after a warning.
 
     As text, problems and warnings go to standard error and the table of routes to standard output. Every other form goes to standard output as a whole.
     """
@@ -51,7 +51,7 @@ def check(directory: Path, environment: Mapping[str, str], secrets: Path, *, as_
 
 
 def described(routes: Routes | None, problems: Sequence[Problem], warnings: Sequence[Problem], *, good: bool) -> dict[str, object]:
-    """The result for programs."""
+    """Return the result for programs."""
     if routes is None or not good:
         return {"ok": False, "problems": [*map(as_object, problems)], "warnings": [*map(as_object, warnings)]}
     rows = [dict(zip(("route", "kind", "client", "does"), row, strict=True)) for row in rows_of(routes)]
@@ -72,7 +72,7 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]], *, good: bool 
 
 
 def rows_of(routes: Routes) -> list[tuple[str, ...]]:
-    """Name, kind, client and effect of every definition but the clients."""
+    """Return name, kind, client and effect of every definition except clients."""
     return [
         *map(subscriber_row, routes.subscribers.values()),
         *map(publisher_row, routes.publishers.values()),
@@ -89,7 +89,7 @@ def subscriber_row(route: Subscriber) -> tuple[str, ...]:
 
 
 def reads(route: Subscriber) -> str:
-    """What a subscriber reads, with what it costs beside its list."""
+    """Return what a subscriber reads, and the requests that it needs in addition to its list."""
     if route.report is not None:
         return "a report (one request a poll)"
     below = f" of each changed {route.for_each.operation.entity} record (one request each)" if route.for_each is not None else ""

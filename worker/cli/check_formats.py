@@ -1,4 +1,4 @@
-"""What `check` finds, for programs: objects of JSON, annotations of a GitHub workflow, or a SARIF 2.1.0 log."""
+"""The results of `check` for programs: JSON objects, annotations of a GitHub workflow, or a SARIF 2.1.0 log."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def levels(problems: Sequence[Problem], warnings: Sequence[Problem]) -> Iterator
 
 
 def path_of(problem: Problem, directory: Path) -> str:
-    """The file as seen from the working directory, which is the repository in CI; problems name files from the directory's parent on."""
+    """Return the file's path from the working directory, which is the repository in CI. Problems name files from the directory's parent on."""
     path = os.path.relpath(directory.absolute().parent / problem.file)
     return Path(path).as_posix()
 
 
 def write_github(problems: Sequence[Problem], warnings: Sequence[Problem], directory: Path) -> None:
-    """A workflow command a line; GitHub shows each at its place in the pull request."""
+    """Write one workflow command per line; GitHub shows each at its place in the pull request."""
     for level, problem in levels(problems, warnings):
         values = {"file": path_of(problem, directory), "line": problem.line, "col": problem.column}
         places = ",".join(f"{name}={escaped(str(value), properties=True)}" for name, value in values.items() if value)
@@ -55,13 +55,13 @@ def write_github(problems: Sequence[Problem], warnings: Sequence[Problem], direc
 
 
 def escaped(text: str, *, properties: bool = False) -> str:
-    """The text as workflow commands take it."""
+    """Return the text with the escapes of workflow commands."""
     marks = "%\r\n:," if properties else "%\r\n"
     return re.sub(f"[{marks}]", lambda found: f"%{ord(found[0]):02X}", text)
 
 
 def write_sarif(problems: Sequence[Problem], warnings: Sequence[Problem], directory: Path) -> None:
-    """One run with a result for each."""
+    """Write one run with a result for each problem and warning."""
     rules = [{"id": rule, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}} for level, (rule, text) in RULES.items()]
     driver = {"name": "halo-worker", "version": __version__, "rules": rules}
     results = [result(level, problem, directory) for level, problem in levels(problems, warnings)]

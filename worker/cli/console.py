@@ -1,4 +1,4 @@
-"""Where commands print: rich on a terminal, plain lines of any length in a pipe; NO_COLOR is respected. Nothing that data holds steers the terminal."""
+"""The output of commands: rich on a terminal, plain lines of any length in a pipe; NO_COLOR is respected. Data cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rich.text import Text
 from worker.core.exact_numbers import fragment
 from worker.core.printable import printable, printable_json
 
-PIPE_WIDTH = 2000  # a pipe has no width: nothing that a program reads is wrapped or cut
+PIPE_WIDTH = 2000  # a pipe has no width: text for programs is neither wrapped nor cut
 
 
 class SafeConsole(Console):
-    """Whatever is printed on it has its control characters replaced, in the last step before rich adds its own."""
+    """A console that replaces control characters in all output, in the last step before rich adds its own."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -29,7 +29,7 @@ class SafeConsole(Console):
 
 
 class SafeTable(Table):
-    """Its cells have theirs replaced before their width is measured: they would count for nothing, and the end of a cell would be cut."""
+    """A table that replaces control characters before rich measures the cells: rich counts them as width 0, and would cut the end of a cell."""
 
     def add_row(self, *renderables: RenderableType | None, style: StyleType | None = None, end_section: bool = False) -> None:
         super().add_row(*map(safe, renderables), style=style, end_section=end_section)
@@ -61,7 +61,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def table(console: Console, *columns: str) -> SafeTable:
-    """A table with these headings: ruled on a terminal, aligned plain columns in a pipe. Cells wrap on a terminal only."""
+    """Return a table with these headings: ruled on a terminal, aligned plain columns in a pipe. Cells wrap on a terminal only."""
     made = SafeTable(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -69,7 +69,7 @@ def table(console: Console, *columns: str) -> SafeTable:
 
 
 def fragment_or_text(value: Any) -> Any:
-    """An exact number digit for digit, anything else as text."""
+    """Return an exact number digit for digit, anything else as text."""
     try:
         return fragment(value)
     except TypeError:
@@ -77,7 +77,7 @@ def fragment_or_text(value: Any) -> Any:
 
 
 def write_json(value: Any, *, indent: bool = True) -> None:
-    """JSON for programs, on standard output, of any length."""
+    """Write JSON for programs to standard output, of any length."""
     text = orjson.dumps(value, default=fragment_or_text, option=orjson.OPT_INDENT_2 if indent else None).decode()
     sys.stdout.write(f"{printable_json(text)}\n")
 

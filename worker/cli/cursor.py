@@ -39,16 +39,16 @@ from worker.state.baton import Baton, KnownRef
 from worker.state.cursor_admin import BatonStatus, read_status, replace_baton, with_cursor, with_readable_known
 
 GOOD = 0
-LEEWAY = 30.0  # seconds beyond the longest turn: by then a replica that holds the baton has put it back
+LEEWAY = 30.0  # seconds beyond the longest turn: by then the replica that holds the baton has returned it
 
 
 class CannotMove(WorkerError):
-    """The cursor of this subscriber cannot be moved so; the text says what can be done instead."""
+    """The cursor of this subscriber cannot be moved this way; the text says what is possible instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A move that an operator asks for. `successor`: the new baton; `sentence`: what then happens; `since`: the start of what is read again."""
+    """An operator's move. `successor`: returns the new baton; `sentence`: says what happens then; `since`: returns the start of the repeated records."""
 
     successor: Callable[[Baton | None], Baton]
     sentence: Callable[[Baton], str]
@@ -57,12 +57,12 @@ class Move:
 
 
 def show(name: str, environment: Mapping[str, str], *, as_json: bool) -> int:
-    """Raises `ConfigError`, `BrokerError`."""
+    """Show the cursor. Raises `ConfigError`, `BrokerError`."""
     return asyncio.run(Desk(environment, name).show(as_json=as_json))
 
 
 def set_to(name: str, at: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
-    """Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotReplaceBaton`."""
+    """Move the cursor to a time. Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotReplaceBaton`."""
     moment = moment_of(at)
     desk = Desk(environment, name)
     desk.require_cursor()
@@ -70,7 +70,7 @@ def set_to(name: str, at: str, environment: Mapping[str, str], *, dry_run: bool)
 
 
 def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
-    """As `set_to`, from where the cursor is."""
+    """Move the cursor back from its present place, like `set_to`."""
     seconds = duration_of(by)
     desk = Desk(environment, name)
     desk.require_cursor()
@@ -86,7 +86,7 @@ def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool)
 
 
 def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
-    """Start as on the first day. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
+    """Start the subscriber as on its first day. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
     desk = Desk(environment, name)
     start = desk.route.start
     since = start if isinstance(start, datetime) else None
@@ -138,7 +138,7 @@ class Desk:
                 found = move.successor(baton)
                 return replace(found, known=KnownRef()) if forgets else found
 
-            patience = self.longest if move.waits and status.baton is not None else 0.0  # the command has already waited for one that it did not see
+            patience = self.longest if move.waits and status.baton is not None else 0.0  # the command has already waited for a baton that it did not see
             baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=patience)
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
@@ -178,7 +178,7 @@ class Desk:
         )
 
     async def _count_rows(self, reader: Reader, report: Report, since: datetime | None) -> str:
-        """Run the statement once; an answer that is cut tells the least number."""
+        """Run the statement once. The rows of a cut answer are a minimum."""
         page = rows_of_report(await reader.send(report_request(report, since), priority=Priority.POLL))
         count = page_count(page)
         least = "at least " if count >= (report.top or MAX_ROWS) else ""
@@ -186,7 +186,7 @@ class Desk:
 
 
 async def counted_list(route: Subscriber, evaluator: Evaluator) -> tuple[Operation, Request]:
-    """The list that tells how much a subscriber reads: its own, or that of its parents."""
+    """Return the list whose count shows how much a subscriber reads: its own, or that of its parents."""
     if route.for_each is None:
         parameters = await subscriber_request(route, evaluator)
         return route.operation, build_request(route.operation, parameters["path"], parameters["query"])
@@ -195,7 +195,7 @@ async def counted_list(route: Subscriber, evaluator: Evaluator) -> tuple[Operati
 
 
 def page_count(page: Page | PageFailed) -> int:
-    """Raises `CannotMove`."""
+    """Return the number of records of a page. Raises `CannotMove`."""
     if isinstance(page, PageFailed):
         raise CannotMove(f"Halo did not say how many records that are: {page.exchange.reason}")
     return len(page.rows) if page.count is None else page.count

@@ -1,4 +1,4 @@
-"""`halo-worker doctor`: proves a deployment from outside, and tells what to do about each failure."""
+"""`halo-worker doctor`: checks a deployment from outside, and says what to do about each failure."""
 
 from __future__ import annotations
 

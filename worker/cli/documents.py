@@ -1,4 +1,4 @@
-"""Reads the inputs of a plan: one JSON value, an array of them, or one a line."""
+"""Reads the inputs of a plan: one JSON value, an array of values, or one value per line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class UnreadableInput(WorkerError):
 
 
 def read_documents(file: str) -> list[bytes]:
-    """The JSON text of each input. An array is several inputs; a line of NDJSON is one, whatever it holds. What is no JSON stays as it is.
+    """Return the JSON text of each input. An array is several inputs; a line of NDJSON is one input, also if it is an array. Invalid JSON stays as it is.
 
     Raises `UnreadableInput`.
     """
@@ -34,7 +34,7 @@ def read_documents(file: str) -> list[bytes]:
 
 
 def text_of(content: bytes) -> bytes:
-    """In UTF-8, as all bodies are read; bytes that are no text in their own encoding stay, and are told when they are read as an input."""
+    """Return the content in UTF-8, the encoding of all bodies. Bytes that are invalid in their encoding stay: reading them as an input reports the error."""
     try:
         return to_utf8(content, "").strip()
     except Undecodable:

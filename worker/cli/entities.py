@@ -17,7 +17,7 @@ SHOWN = 8
 
 
 def print_entities(text: str, *, as_json: bool, member: str = "") -> int:
-    """The exit code: 1 when nothing is found. `member`: shows of one entity only what its POST takes of this name."""
+    """Print entities, and return the exit code: 1 when none is found. `member`: show only the members of this name that an entity's POST takes."""
     catalogue = load()
     methods = catalogue.methods_of(text)
     if methods and member:
@@ -38,7 +38,7 @@ def print_entities(text: str, *, as_json: bool, member: str = "") -> int:
 
 
 def facts_of(catalogue: Catalogue, methods: Mapping[str, Operation]) -> dict[str, Any]:
-    """The columns of one path; `id` is the type of its record's id, null where Halo has no path for one record."""
+    """Return the columns of one path; `id` is the type of its record's id, null where Halo has no path for one record."""
     any_one = next(iter(methods.values()))
     reading = methods.get("GET")
     listing = reading.listing if reading else None
@@ -83,7 +83,7 @@ def show_one(catalogue: Catalogue, methods: Mapping[str, Operation], text: str, 
 
 
 def show_members(catalogue: Catalogue, methods: Mapping[str, Operation], member: str, *, as_json: bool) -> int:
-    """The exit code: 1 when the POST takes nothing of this name."""
+    """Print members, and return the exit code: 1 when the POST takes no member of this name."""
     first = next(iter(methods.values()))
     if "POST" not in methods:
         errors().print(f"{first.entity} has no POST")

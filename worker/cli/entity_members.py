@@ -1,4 +1,4 @@
-"""What a POST takes, member by member: for `halo-worker entities`."""
+"""The members that a POST takes: for `halo-worker entities`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("member", "type", "array", "refers to")
 
 
 def members_of(catalogue: Catalogue, operation: Operation, wanted: str = "") -> list[dict[str, Any]]:
-    """Name, type, whether it is an array, and the entity that it refers to where known.
+    """Return for each member its name, its type, whether it is an array, and the entity that it refers to if known.
 
     `wanted`: a part of a name; a whole name also shows the members inside it, and `fields.val` those inside `fields` with this part.
     """
@@ -50,7 +50,7 @@ def described(catalogue: Catalogue, published: Members, path: str, kind: str) ->
 
 
 def referred(catalogue: Catalogue, name: str) -> str | None:
-    """The entity whose id a member holds, by its name: `client_id` is one of Client."""
+    """Return the entity whose id a member holds, from the member's name: `client_id` holds the id of a Client."""
     found = ID.fullmatch(PREFIXES.sub("", name.lower()))
     methods = catalogue.methods_of(found["entity"]) if found else {}
     reading = methods.get("GET")

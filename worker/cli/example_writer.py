@@ -1,4 +1,4 @@
-"""Adds examples to a route in its file, as text: comments and layout of the rest stay."""
+"""Adds examples to a route in its file, as text: comments and layout of the rest stay as they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEP = 2
 
 
 class NoPlace(ValueError):
-    """The route is not written in a way that an example can be added to; the text has the example, to be put there by hand."""
+    """The layout of the route allows no added example. The text has the example, for adding by hand."""
 
 
 def add_examples(directory: Path, section: str, name: str, examples: Sequence[dict[str, Any]]) -> tuple[Path, int]:
@@ -39,7 +39,7 @@ def add_examples(directory: Path, section: str, name: str, examples: Sequence[di
 
 
 def with_examples(text: str, route: ConfigNode, examples: Sequence[dict[str, Any]]) -> tuple[list[str], int]:
-    """The lines of the file with the examples, and the number of their first line."""
+    """Return the lines of the file with the examples, and the number of the examples' first line."""
     lines, existing = text.splitlines(), route.child("examples")
     first = next(iter(route.members.values()), None)
     place = None if first is None else first.key_place
@@ -61,7 +61,7 @@ def with_examples(text: str, route: ConfigNode, examples: Sequence[dict[str, Any
 
 
 def end_of_block(lines: Sequence[str], begin: int, indent: int, *, items: bool) -> int:
-    """The number of lines until the block ends that begins at line `begin`: of the key's value where `items`, otherwise of the whole mapping with this indent."""
+    """Return the line count at the end of the block that begins at line `begin`: the key's value with `items`, otherwise the whole mapping with this indent."""
     end = begin
     for number in range(begin, len(lines)):
         stripped = lines[number].strip()
@@ -76,13 +76,13 @@ def end_of_block(lines: Sequence[str], begin: int, indent: int, *, items: bool) 
 
 
 def as_item(example: dict[str, Any], indent: int) -> list[str]:
-    """The example as an item of a list, in block style."""
+    """Return the example as an item of a list, in block style."""
     yaml, out = YAML(typ="safe", pure=True), StringIO()
     yaml.default_flow_style = False
     yaml.allow_unicode = True
     yaml.width = 4096
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.dump(orjson.loads(orjson.dumps(example)), out)  # a value that is met twice would become an alias
+    yaml.dump(orjson.loads(orjson.dumps(example)), out)  # copied: a value that occurs twice would become an alias
     first, *rest = out.getvalue().splitlines()
     return [f"{' ' * indent}- {first}", *(f"{' ' * (indent + STEP)}{line}" if line else "" for line in rest)]
 
@@ -93,7 +93,7 @@ def by_hand(route: ConfigNode, examples: Sequence[dict[str, Any]]) -> str:
 
 
 def check(content: str, route: ConfigNode, count: int, examples: Sequence[dict[str, Any]]) -> None:
-    """The new text says what was meant. Raises `NoPlace`."""
+    """Check that the new text has the added examples. Raises `NoPlace`."""
     try:
         again = read_yaml(RouteFile(route.file.name, content, Variables({}, Path()))).child(str(route.path[0])).child(route.name).child("examples")
     except ConfigError:

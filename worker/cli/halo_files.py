@@ -1,4 +1,4 @@
-"""The files of an import: Halo's documents that are read, the route files and copies that are written, and what is there already."""
+"""The files of an import: reads Halo's documents, writes route files and copies, and finds existing names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIENT_SETTINGS = {
 
 
 def read_documents(files: Sequence[Path]) -> Documents:
-    """Raises `ConfigError` for a file that holds no JSON."""
+    """Return the documents of the files. Raises `ConfigError` for a file that holds no JSON."""
     found, problems = Documents(), []
     for path in files:
         try:
@@ -58,13 +58,13 @@ def uses_client(translation: Translation) -> bool:
 
 
 def refuse_unsound(translation: Translation, directory: Path, client: str | None, environment: Mapping[str, str]) -> None:
-    """What `check` would refuse is refused here, before anything is written. The results that remain are sound.
+    """Refuse results that `check` would refuse, before the import writes any file. The remaining results are sound.
 
-    `directory`: where they are to be written. `client`: the one that is to be written with them, None where it is there.
+    `directory`: the target of the files. `client`: the client to write with them; None if it exists.
     """
     while problems := problems_of(translation, directory, client, environment):
         if not any(Path(problem.file).name == file_of(result) for problem in problems for result in results_of(translation)):
-            return  # in other files: `check` tells
+            return  # the problem is in other files: `check` shows it
         for results in (translation.runbooks, translation.integrations):
             for name, result in list(results.items()):
                 mine = [problem for problem in problems if Path(problem.file).name == file_of(result)]
@@ -97,7 +97,7 @@ def problems_of(translation: Translation, directory: Path, client: str | None, e
 
 
 def place_of(result: Result, problem: Problem) -> str:
-    """The name that the place of a mistake has in Halo, as near as the line tells it."""
+    """Return Halo's name for the place of a mistake, as exactly as the line allows."""
     lines = text_of(result).splitlines()[: problem.line]
     within = next(
         (line.strip()[:-1] for line in reversed(lines) if line.startswith("      ") and not line.startswith("       ") and line.rstrip().endswith(":")), ""
@@ -110,7 +110,7 @@ def place_of(result: Result, problem: Problem) -> str:
 
 
 def present_names(directory: Path, environment: Mapping[str, str], secrets: Path) -> dict[str, set[str]]:
-    """The names that definitions of the directory have, but for those that an import wrote; `clients` by themselves."""
+    """Return the names of the directory's definitions, except those that an import wrote; `clients` separately."""
     found: dict[str, set[str]] = {"clients": set(), "integrations": set(), "routes": set()}
     if not directory.is_dir():
         return found
@@ -123,12 +123,12 @@ def present_names(directory: Path, environment: Mapping[str, str], secrets: Path
 
 
 def known_ids(directory: Path) -> dict[str, str]:
-    """The names of imported runbooks by Halo's id. Raises `BrokenCopy`."""
+    """Return the names of imported runbooks by Halo's id. Raises `BrokenCopy`."""
     return {str(identifier).lower(): name for name, copy in all_copies(directory, "runbook").items() if (identifier := copy.document.get("id"))}
 
 
 def write_results(translation: Translation, directory: Path, client: str, *, with_client: bool, force: bool) -> list[str]:
-    """The names of the written files. Raises `ConfigError` where one is there and `force` is not given; then nothing is written."""
+    """Write the files, and return their names. Raises `ConfigError` if one exists and `force` is not set; then it writes nothing."""
     results = results_of(translation)
     texts = {directory / file_of(result): text_of(result) for result in results}
     texts |= {copy_path(directory, result.copy.kind, result.report.target): result.copy.text() for result in results}

@@ -1,4 +1,4 @@
-"""Shows the reports of an import: what was translated how, what was refused, and which variables to set."""
+"""Shows the report of an import: the translations, the refusals, and the variables to set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GOOD, REFUSED = 0, 1
 
 
 def show_import(translation: Translation, directory: Path, files: Sequence[str], settings: dict[str, str], *, as_json: bool) -> int:
-    """0 when everything was translated, 1 when something was refused."""
+    """Show the report. Return 0 when everything was translated, 1 after a refusal."""
     if as_json:
         documents = [dict(report.as_json()) for report in translation.reports]
         write_json({"documents": documents, "files": list(files), "set": settings})

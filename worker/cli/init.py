@@ -1,4 +1,4 @@
-"""`halo-worker init`: writes a project of one's own: routes with examples, their schema, a compose file and passwords for it."""
+"""`halo-worker init`: writes a new project: routes with examples, their schema, a compose file and passwords for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_project(directory: Path) -> int:
         for name, text in {**dict(template_files(files("worker.cli") / TEMPLATE)), **secret_files(), SCHEMA: schema_text()}.items():
             write(directory / name, text)
         (directory / SECRETS / "halo").mkdir()
-        (directory / SECRETS).chmod(PRIVATE)  # containers read the files in it as users of their own
+        (directory / SECRETS).chmod(PRIVATE)  # containers read the files in it under their own user ids
     except OSError as error:
         raise NotWritten(f"{error.filename or directory} cannot be written: {(error.strerror or 'unknown reason').lower()}") from None
     tell(directory)
@@ -46,7 +46,7 @@ def write_project(directory: Path) -> int:
 
 
 def template_files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Each file by its path in the project."""
+    """Yield each file's path in the project and its text."""
     for entry in sorted(folder.iterdir(), key=lambda each: each.name):
         name = f"{prefix}{RENAMED.get(entry.name, entry.name)}"
         if entry.is_dir():
@@ -56,7 +56,7 @@ def template_files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str,
 
 
 def secret_files() -> Mapping[str, str]:
-    """A password of its own for each project."""
+    """Return files with new passwords: each project has its own."""
     password = token_urlsafe(24)
     return {
         f"{SECRETS}/amqp_url": f"amqp://worker:{password}@rabbitmq:5672/\n",

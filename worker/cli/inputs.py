@@ -1,4 +1,4 @@
-"""What is typed after `--input`, `--header` and `--answer`: `name=text`, `name:=JSON`, and `@file` in place of either for what a file holds."""
+"""Reads the values of `--input`, `--header` and `--answer`: `name=text`, `name:=JSON`, and `@file` instead of text or JSON for the content of a file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ INPUT = re.compile(r"\s*(?P<name>[^:=]*[^:=\s])\s*(?P<typed>:?)=(?P<value>.*)", 
 
 
 class WrongInput(ConfigError):
-    """Something after an option cannot be used; the text names it and does not repeat its value."""
+    """The value of an option cannot be used. The text names the input and does not repeat its value."""
 
     def __init__(self, message: str, option: str = "--input") -> None:
         super().__init__([Problem(option, 0, 0, message)])
 
 
 def read_inputs(inputs: Sequence[str], known: Collection[str] | None = None, option: str = "--input") -> dict[str, Any]:
-    """The variables by name; the last one of a name counts. Where `known` is given, others are refused. Raises `WrongInput`."""
+    """Return the variables by name; the last one of a name counts. With `known`, other names are refused. Raises `WrongInput`."""
     found: dict[str, Any] = {}
     for text in inputs:
         parts = INPUT.fullmatch(text)

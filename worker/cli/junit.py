@@ -16,7 +16,7 @@ class NotWritten(WorkerError):
 
 
 def write_junit(path: Path, results: Sequence[Result]) -> None:
-    """One suite for each route. Raises `NotWritten`."""
+    """Write the file, with one suite for each route. Raises `NotWritten`."""
     root = Element("testsuites", {"name": "halo-worker", "tests": str(len(results)), "failures": str(failures(results))})
     for route in dict.fromkeys(result.route for result in results):
         own = [result for result in results if result.route == route]

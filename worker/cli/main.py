@@ -1,4 +1,4 @@
-"""The command line, and what every command has in common: exit codes, and one sentence instead of a traceback."""
+"""The command line, with the parts that all commands share: exit codes, and one sentence instead of a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of commands that look at a running system, and pause it; what a command does is imported when it runs, so that `--help` is fast."""
+"""The options of commands that inspect or pause a running system. A command imports its code when it runs, so that `--help` is fast."""
 
 from __future__ import annotations
 

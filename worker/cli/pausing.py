@@ -1,4 +1,4 @@
-"""`halo-worker pause` and `resume`: for all replicas, until they are resumed."""
+"""`halo-worker pause` and `resume`: a pause holds on all replicas until the route is resumed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ GOOD = 0
 
 
 def pause(name: str, reason: str, environment: Mapping[str, str]) -> int:
-    """Of a subscriber over several clients, one route or all. Raises `ConfigError`, `BrokerError`."""
+    """Pause a route. For a subscriber over several clients, `name` is one of its routes or all. Raises `ConfigError`, `BrokerError`."""
     clock = SystemClock()
     made = Pause(clock.now(), whoami(), reason[:MAX_TEXT])
     return asyncio.run(changed(name, environment, lambda pauses, route: pauses.with_pause(route, made), paused=True))
 
 
 def resume(name: str, environment: Mapping[str, str]) -> int:
-    """Raises `ConfigError`, `BrokerError`. A route that is defined no more can be resumed too."""
+    """Resume a route, also one that is no longer defined. Raises `ConfigError`, `BrokerError`."""
     clock = SystemClock()
     return asyncio.run(changed(name, environment, lambda pauses, route: pauses.without(route, clock.now()), paused=False))
 
@@ -57,7 +57,7 @@ async def changed(name: str, environment: Mapping[str, str], change: Callable[[P
 
 
 async def known_kinds(broker: Broker, key: bytes, settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The kinds of the routes that replicas report or the route files here have, by name. A broken file does not matter."""
+    """Return the kinds of the routes that replicas report or the local route files have, by name. A broken file does not matter."""
     found = {route.name: route.kind for report in await newest_reports(broker, SystemClock(), key) for route in report.routes}
     try:
         routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
@@ -67,7 +67,7 @@ async def known_kinds(broker: Broker, key: bytes, settings: Settings, environmen
 
 
 def whoami() -> str:
-    """The user and the machine, for operators who see the pause later."""
+    """Return the user and the machine, for operators who see the pause later."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user id may have no name

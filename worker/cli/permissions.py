@@ -13,7 +13,7 @@ from worker.core.errors import ConfigError, Problem
 
 
 def print_permissions(routes: Routes, readers: Sequence[str], vhost: str, *, ctl: bool, as_json: bool) -> int:
-    """Warnings go to standard error, and into the JSON. Raises `ConfigError`."""
+    """Print the permissions. Warnings go to standard error, and into the JSON. Raises `ConfigError`."""
     if ctl and as_json:
         raise ConfigError([Problem("--json", 0, 0, "--ctl and --json exclude each other: choose one")])
     accounts, warnings = accounts_of(routes, readers), warnings_of(routes)
@@ -41,7 +41,7 @@ def print_table(accounts: Sequence[Account]) -> None:
 
 
 def commands_of(account: Account, vhost: str) -> list[str]:
-    """For a user that exists: `rabbitmqctl add_user` asks for the password, which belongs into no command line."""
+    """Return the commands for an existing user. `rabbitmqctl add_user` is left out: it asks for the password, which belongs in no command line."""
     user = quote(account.user)
     grant = f"rabbitmqctl set_permissions -p {quote(vhost)} {user} {quote(account.configure)} {quote(account.write)} {quote(account.read)}"
     return [grant, f"rabbitmqctl set_user_tags {user} {account.tag}"] if account.tag else [grant]

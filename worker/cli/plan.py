@@ -1,4 +1,4 @@
-"""`halo-worker plan`: the exact requests and events that messages or records would cause; nothing of them is sent."""
+"""`halo-worker plan`: shows the exact requests and events that messages or records would cause, and sends none of them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ GOOD, FAILED = 0, 1
 
 
 class NoSuchRoute(WorkerError):
-    """The route files have no route of this name that a plan can be made of."""
+    """The route files have no route of this name that can be planned."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """`headers` (name=text), `routing_key` and `change` hold for every input. `against`: another version of the route files."""
+    """The options of a plan. `headers` (name=text), `routing_key` and `change` apply to every input. `against`: another version of the route files."""
 
     headers: Sequence[str] = ()
     routing_key: str = ""
@@ -56,7 +56,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of the route files, and the route that is planned."""
+    """A version of the route files, and the route to plan."""
 
     routes: Routes
     route: Route
@@ -64,7 +64,10 @@ class Version:
 
 
 def show_plans(name: str, files: Sequence[str], environment: Mapping[str, str], options: PlanOptions) -> int:
-    """0 when every input is sent or skipped (with `against`: when no plan differs), otherwise 1. Raises `ConfigError`, `NoSuchRoute`, `PlanFailed`, `UnreadableInput`."""
+    """Show the plans. Return 0 when every input is sent or skipped (with `against`: when no plan differs), otherwise 1.
+
+    Raises `ConfigError`, `NoSuchRoute`, `PlanFailed`, `UnreadableInput`.
+    """
     settings = load_settings(environment)
     configure("error")
     version = load_version(settings.routes, name, environment, settings, placeholders=not options.ask)
@@ -85,7 +88,7 @@ def load_version(directory: Path, name: str, environment: Mapping[str, str], set
 
 
 def inputs_of(file: str, route: Route, options: PlanOptions) -> list[Input]:
-    """Raises `UnreadableInput`, `ConfigError` for a header that is not name=text, or for a record that is no JSON."""
+    """Return the inputs of a file. Raises `UnreadableInput`, `ConfigError` for a header that is not name=text, or for a record that is no JSON."""
     headers = read_inputs(options.headers, option="--header")
     bodies = read_documents(file)
     for number, body in enumerate(bodies, 1):
@@ -100,7 +103,7 @@ def inputs_of(file: str, route: Route, options: PlanOptions) -> list[Input]:
 async def plans_of(
     version: Version, inputs: Sequence[Input], settings: Settings, evaluator: Evaluator, clock: Clock, *, asks: bool = False
 ) -> AsyncIterator[Plan]:
-    """The plan of each input; the inputs share their claims, as messages of one queue do."""
+    """Yield the plan of each input. The inputs share their claims, like messages of one queue."""
     ledger = LocalLedger()
     async with open_planner(version.routes, settings, [version.route], evaluator, clock, asks=asks) as planner:
         for given in inputs:
@@ -142,7 +145,7 @@ def summary(counts: Counter[str]) -> str:
 
 
 async def compare(version: Version, other: Version, inputs: Sequence[Input], settings: Settings, options: PlanOptions) -> int:
-    """Both versions on the same inputs; prints only what differs."""
+    """Plan the same inputs with both versions, and print only the differences."""
     console, clock, differing = output(), StillClock(time.time()), 0
     async with open_evaluator(Limits(settings.expression_memory)) as evaluator:
         ours = [plan async for plan in plans_of(version, inputs, settings, evaluator, clock, asks=options.ask)]

@@ -1,4 +1,4 @@
-"""How plans look to people: requests, events and differences, in colour on a terminal and plain in a pipe."""
+"""Prints plans for people: requests, events and differences, in colour on a terminal and plain in a pipe."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ WIDE = 100  # characters; a longer body is written on several lines
 
 
 def show_plan(console: Console, label: str, plan: Plan, secrets: KnownSecrets) -> None:
-    """One input. `label`: its number."""
+    """Print the plan of one input. `label`: its number."""
     for number, text in enumerate(plan_lines(plan, secrets)):
         console.print(Text.assemble((f"{label if number == 0 else '':4} ", "bold"), text), soft_wrap=True)
 
 
 def plan_lines(plan: Plan, secrets: KnownSecrets) -> Iterator[Text]:
-    """The lines about one input: what is sent, then why nothing is."""
+    """Yield the lines of one input: what is sent, then why nothing is sent."""
     for request in plan.requests:
         yield from request_lines(request, secrets)
     for event in (plan.event, *plan.events):
@@ -58,19 +58,19 @@ def event_lines(event: PlannedEvent, secrets: KnownSecrets) -> Iterator[Text]:
 
 
 def show_event(console: Console, event: PlannedEvent, secrets: KnownSecrets) -> None:
-    """A message that is not published, indented below its step."""
+    """Print a message that is not published, indented below its step."""
     for text in event_lines(event, secrets):
         console.print(Text.assemble("    ", text), soft_wrap=True)
 
 
 def show_request(console: Console, request: PlannedRequest, secrets: KnownSecrets) -> None:
-    """A request that is not sent, indented below its step."""
+    """Print a request that is not sent, indented below its step."""
     for text in request_lines(request, secrets):
         console.print(Text.assemble("    ", text), soft_wrap=True)
 
 
 def body_lines(body: Any, secrets: KnownSecrets) -> Iterator[Text]:
-    """JSON on one line where it is short; a text that is no JSON as it is."""
+    """Yield short JSON on one line; a text that is no JSON as it is."""
     hidden = secrets.hide_in(body)
     if isinstance(hidden, str):
         yield from (Text(f"  {line}") for line in hidden.splitlines())
@@ -81,7 +81,7 @@ def body_lines(body: Any, secrets: KnownSecrets) -> Iterator[Text]:
 
 
 def difference_lines(difference: Difference, secrets: KnownSecrets) -> Iterator[Text]:
-    """A member of a record in Halo, before and after."""
+    """Yield a member of a record in Halo, before and after."""
     yield Text(f"  {difference.record} {difference.member}", style="bold")
     if not difference.absent:
         yield Text(f"    - {value_text(difference.now, secrets)}", style="red")

@@ -1,4 +1,4 @@
-"""Prints what is wrong with route files: place and sentence, then the line with a caret under the place."""
+"""Prints the mistakes in route files: place and sentence, then the line with a caret under the place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.core.printable import printable
 
 
 def print_problems(problems: Sequence[Problem], warnings: Sequence[Problem] = (), *, total: bool = True) -> None:
-    """On standard error. `total`: with the numbers at the end."""
+    """Print to standard error. `total`: add the numbers at the end."""
     console = errors()
     for problem in problems:
         print_one(console, problem, "", "red")

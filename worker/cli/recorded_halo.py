@@ -1,4 +1,4 @@
-"""`halo-worker sandbox --record` and `--replay`: a real Halo's answers without personal data, and a Halo that gives them again."""
+"""`halo-worker sandbox --record` and `--replay`: record a real Halo's answers without personal data, and serve them again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = 0
 
 
 def run_recorded(upstream: str | None, recording: Path | None, out: Path, *, host: str, port: int, keep: Sequence[str], writes: bool) -> int:
-    """Until Ctrl-C or SIGTERM. Raises `ConfigError`, `UnusableRecording`."""
+    """Record or replay until Ctrl-C or SIGTERM. Raises `ConfigError`, `UnusableRecording`."""
     if upstream is not None and recording is not None:
         raise ConfigError([Problem("sandbox", 0, 0, "say --record or --replay, not both")])
     if recording is not None:
@@ -56,7 +56,7 @@ async def _serve(serving: AbstractAsyncContextManager[str], told: str) -> int:
 
 
 def seen(method: str, path: str, status: int) -> None:
-    """One line for each request."""
+    """Print one line for each request."""
     console = output()
     if console.is_terminal:
         console.print(f"{method:6} {status:>3} {path}", soft_wrap=True)
@@ -65,7 +65,7 @@ def seen(method: str, path: str, status: int) -> None:
 
 
 def address_of(text: str) -> URL:
-    """The address of a real Halo. Credentials travel to it, so it is https, unless it is on this machine. Raises `ConfigError`."""
+    """Return the address of a real Halo. It must be https, because credentials travel to it, unless it is on this machine. Raises `ConfigError`."""
     try:
         url = URL(text)
     except ValueError:
@@ -85,7 +85,7 @@ def address_of(text: str) -> URL:
 
 
 def require_loopback(host: str) -> None:
-    """A program that reaches the recorder reaches the real Halo with the credentials that pass through it. Raises `ConfigError`."""
+    """Require a loopback address: a program that reaches the recorder reaches the real Halo with the credentials that pass through it. Raises `ConfigError`."""
     if not is_loopback(host):
         raise ConfigError([Problem("--host", 0, 0, f"{host!r} lets other machines in: a recorder listens on this machine only, such as 127.0.0.1")])
 

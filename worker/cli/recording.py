@@ -1,4 +1,4 @@
-"""`halo-worker test --record`: adds an example to a route file, made of a real input whose personal data is masked."""
+"""`halo-worker test --record`: adds an example to a route file, made from a real input with masked personal data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     folder = directory or settings.routes
     routes = load_routes(folder, environment, settings.secrets, placeholders=True)
     route = recordable(routes, name)
-    codes = {str(key) for table in routes.tables.values() for key in table}  # the route files hold them anyway, and a mapping needs them
+    codes = {str(key) for table in routes.tables.values() for key in table}  # not masked: the route files hold them already, and a mapping needs them
     masked = [masked_input(text, number, codes) for number, text in enumerate(read_documents(str(file)), 1)]
     examples = asyncio.run(expected(routes, settings, route, masked))
     section = SECTIONS.get(type(route), "webhooks")
@@ -78,14 +78,14 @@ def masked_input(text: bytes, number: int, codes: Collection[str]) -> Any:
 
 
 def fits_yaml(value: Any) -> bool:
-    """Whether a route file holds each of its numbers exactly."""
+    """Whether a route file can hold each number of the value exactly."""
     if isinstance(value, (dict, list)):
         return all(map(fits_yaml, value.values() if isinstance(value, dict) else value))
     return not isinstance(value, Decimal) and not (isinstance(value, int) and abs(value) >= LARGEST_INTEGER)
 
 
 async def expected(routes: Routes, settings: Settings, route: Route, inputs: list[Any]) -> list[dict[str, Any]]:
-    """Each input with what it yields now."""
+    """Return each input with its present result."""
     made = []
     async with (
         open_evaluator(Limits(settings.expression_memory)) as evaluator,

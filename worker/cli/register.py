@@ -36,7 +36,7 @@ class NoSuchWebhook(WorkerError):
 
 
 def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bool, yes: bool) -> int:
-    """Register a webhook; `url` is how Halo reaches the public port. 0 when all is done (or shown). Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
+    """Register a webhook, and return 0. `url`: the public port's address for Halo. Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
     settings = load_settings(environment)
     configure("error")
     routes = routes_with(name, settings, environment)

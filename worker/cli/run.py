@@ -1,4 +1,4 @@
-"""`halo-worker run`: the service, until it is asked to stop."""
+"""`halo-worker run`: runs the service until a signal stops it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GOOD, FAILED, WRONG_CONFIGURATION = 0, 1, 2
 
 
 def run(environment: Mapping[str, str]) -> int:
-    """Run until asked to stop. 0: drained; 1: messages in flight were cut off; 2: it cannot start. Raises `ConfigError`."""
+    """Run until stopped, and return the exit code. 0: drained; 1: messages in flight were cut off; 2: the service cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
     files = Files(settings.routes, settings.secrets, dict(environment), skip=settings.on_broken_routes == "skip")
@@ -57,7 +57,7 @@ def run(environment: Mapping[str, str]) -> int:
 
 @dataclass(slots=True)
 class HiddenSecrets:
-    """Masks the secrets of the routes that run now."""
+    """Masks the secrets of the present routes."""
 
     routes: Routes
 
@@ -97,7 +97,7 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
 
 
 async def reload(settings: Settings, worker: Service, files: Files, hidden: HiddenSecrets, asked: asyncio.Event) -> None:
-    """Take over changed route files until it is cancelled."""
+    """Apply changed route files until cancelled."""
 
     async def taken(routes: Routes, problems: Sequence[str]) -> None:
         hidden.routes = replace(routes, secrets=routes.secrets.with_more(hidden.routes.secrets.values))

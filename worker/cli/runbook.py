@@ -1,4 +1,4 @@
-"""`halo-worker runbook show`: a runbook as a flow chart, in the terminal or as Mermaid text."""
+"""`halo-worker runbook show`: draws a runbook as a flow chart, in the terminal or as Mermaid text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NoSuchRunbook(WorkerError):
 
 
 def show_runbook(name: str, directory: Path, environment: Mapping[str, str], secrets: Path, *, mermaid: bool) -> int:
-    """Raises `ConfigError`, `NoSuchRunbook`."""
+    """Draw a runbook. Raises `ConfigError`, `NoSuchRunbook`."""
     runbook = find_runbook(load_routes(directory, environment, secrets).runbooks, name)
     if mermaid:
         output().print(as_mermaid(runbook), soft_wrap=True)
@@ -49,7 +49,7 @@ def find_runbook(runbooks: Mapping[str, Runbook], name: str) -> Runbook:
 
 
 def as_tree(runbook: Runbook) -> Tree:
-    """Each step once, where the flow reaches it first; elsewhere it is only named."""
+    """Return the tree. It shows each step once, where the flow reaches it first, and repeats only its name elsewhere."""
     tree = Tree(f"{runbook.name}  (started by {', '.join(starts(runbook)) or 'webhooks or other runbooks'})")
     _grow(tree, runbook, runbook.first, "", set())
     return tree
@@ -68,7 +68,7 @@ def _grow(branch: Tree, runbook: Runbook, name: str, label: str, drawn: set[str]
 
 
 def as_mermaid(runbook: Runbook) -> str:
-    """A flow chart that documentation can hold."""
+    """Return a flow chart for documentation."""
     lines = ["flowchart TD", f'  start(["{escaped(", ".join(starts(runbook)) or "webhook or runbook")}"]) --> {identifier(runbook.first)}']
     for step in runbook.steps.values():
         opening, closing = SHAPES[step.kind]

@@ -1,4 +1,4 @@
-"""`halo-worker runbook export`: Halo's document of a runbook or an integration of the route files."""
+"""`halo-worker runbook export`: prints Halo's document of a runbook or an integration of the route files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NoSuchDefinition(WorkerError):
 
 
 def export(name: str, directory: Path) -> int:
-    """0 when the document is printed, 1 after refusals. Raises `ConfigError`, `NoSuchDefinition`, `BrokenCopy`."""
+    """Print the document. Return 0 when it is printed, 1 after refusals. Raises `ConfigError`, `NoSuchDefinition`, `BrokenCopy`."""
     found = definitions(directory)
     kind = next((kind for section, kind in SECTIONS if name in found[section]), None)
     if kind is None:
@@ -45,7 +45,7 @@ def export(name: str, directory: Path) -> int:
 
 
 def definitions(directory: Path) -> dict[str, dict[str, Any]]:
-    """The runbooks and integrations as the files have them, with `${NAME}`. Raises `ConfigError`."""
+    """Return the runbooks and integrations as the files have them, with `${NAME}`. Raises `ConfigError`."""
     found: dict[str, dict[str, Any]] = {section: {} for section, _ in SECTIONS}
     paths = route_files(directory)
     if not paths:

@@ -1,4 +1,4 @@
-"""`halo-worker runbook import`: Halo's documents of runbooks and integrations to route files."""
+"""`halo-worker runbook import`: translates Halo's documents of runbooks and integrations into route files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from worker.translation.importing import translate
 
 
 def import_files(files: Sequence[Path], directory: Path, client: str, environment: Mapping[str, str], *, force: bool, as_json: bool) -> int:
-    """0 when everything was translated, 1 when something was refused. Raises `ConfigError`, `BrokenCopy`."""
+    """Import the files. Return 0 when everything was translated, 1 after a refusal. Raises `ConfigError`, `BrokenCopy`."""
     return import_documents(read_documents(files), directory, client, environment, force=force, as_json=as_json)
 
 
 def import_documents(documents: Documents, directory: Path, client: str, environment: Mapping[str, str], *, force: bool, as_json: bool) -> int:
-    """As `import_files`."""
+    """Import documents, like `import_files`."""
     present = present_names(directory, environment, load_settings(environment).secrets)
     translation = translate(documents, client, present, known_ids(directory))
     refuse_unsound(translation, directory, None if client in present["clients"] else client, environment)

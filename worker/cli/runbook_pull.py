@@ -35,12 +35,12 @@ NONE = "Halo shows no runbooks: the tenant has none, or the agent of this API ap
 
 
 class CannotPull(WorkerError):
-    """Halo does not give what was asked for."""
+    """Halo does not return the requested documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullOptions:
-    """`out`: the directory of the route files, None for that of the settings. `save`: a file for the documents instead."""
+    """The options of a pull. `out`: the directory of the route files; None: that of the settings. `save`: a file for the documents instead."""
 
     out: Path | None = None
     save: Path | None = None
@@ -49,7 +49,7 @@ class PullOptions:
 
 
 def pull(client: str, name: str, environment: Mapping[str, str], options: PullOptions) -> int:
-    """0 when everything was translated, 1 when something was refused. Raises `ConfigError`, `CannotPull`, `BrokenCopy`."""
+    """Fetch and import runbooks. Return 0 when everything was translated, 1 after a refusal. Raises `ConfigError`, `CannotPull`, `BrokenCopy`."""
     settings = load_settings(environment)
     configure("error")
     routes = routes_with(None, settings, environment)
@@ -64,7 +64,7 @@ def pull(client: str, name: str, environment: Mapping[str, str], options: PullOp
 
 
 def shown(documents: Documents) -> dict[str, Any]:
-    """The documents as a file may hold them."""
+    """Return the documents in a form that may be saved."""
     taker = SecretTaker()
     cleaned = {kind: [taker.clean(each, str(each.get("name"))) for each in getattr(documents, kind)] for kind in ("runbooks", "integrations", "methods")}
     found: dict[str, Any] = written(cleaned)
@@ -77,7 +77,7 @@ async def pulled(routes: Routes, settings: Settings, client: str, name: str) -> 
 
 
 async def fetch(halo: Halo, name: str) -> Documents:
-    """The runbook of this name, or all, and what they need. Raises `CannotPull`."""
+    """Fetch the runbook of this name, or all, with everything that they need. Raises `CannotPull`."""
     rows = await get(halo, "/Webhook", {"type": "1"})
     listed = [row for row in rows if isinstance(row, dict) and row.get("id") and row.get("type", 1) == 1] if isinstance(rows, list) else []
     titles = {str(row.get("name")): str(row["id"]) for row in listed}
@@ -101,7 +101,7 @@ async def fetch(halo: Halo, name: str) -> Documents:
 
 
 async def fetch_integrations(halo: Halo, found: Documents) -> None:
-    """The methods that the steps call, and their integrations with all of their methods. What is missing is refused by the name of its step later."""
+    """Fetch the methods that the steps call, and their integrations with all methods. The import later refuses each step whose method is missing."""
     called = sorted({step["auto_action_type"] for runbook in found.runbooks for step in steps_of(runbook) if calls_method(step)})
     needed: set[int] = set()
     for number in called:
@@ -125,7 +125,7 @@ def calls_method(step: Mapping[str, Any]) -> bool:
 
 
 async def get(halo: Halo, path: str, query: Mapping[str, str], *, missing_is_none: bool = False) -> Any:
-    """Raises `CannotPull`."""
+    """Send a GET, and return the JSON. Raises `CannotPull`."""
     exchange = await halo.send(Request("GET", path, dict(query)), priority=Priority.RUNBOOK)
     if exchange.ok:
         return exchange.body

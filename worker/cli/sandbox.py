@@ -1,4 +1,4 @@
-"""`halo-worker sandbox`: the simulated HaloITSM alone, for developing routes."""
+"""`halo-worker sandbox`: runs the simulated HaloITSM alone, for developing routes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_sandbox(
     page_cap: int | None = 100,
     rate_limit: int | None = 700,
 ) -> int:
-    """Serves until Ctrl-C or SIGTERM; `activity` is how many changes others make per second. One line per request: readable on a terminal, JSON in a pipe."""
+    """Serve until Ctrl-C or SIGTERM. `activity`: changes by other users per second. Prints one line per request: readable on a terminal, JSON in a pipe."""
     settings = SandboxSettings(seed=seed, tickets=tickets, page_cap=page_cap, rate_limit=rate_limit)
     try:
         asyncio.run(_run(settings, host, port, activity))
@@ -65,7 +65,7 @@ def _welcome(console: Console, halo: SimulatedHalo) -> None:
     console.print(f"[bold]A simulated HaloITSM listens on {halo.url}[/bold] with {halo.store.count('tickets')} tickets. Ctrl-C ends it.\n", soft_wrap=True)
     console.print("A client for your route file:\n")
     for text in client_block(halo):
-        console.print(f"    {text}", markup=False, soft_wrap=True)  # a line that is cut is no YAML
+        console.print(f"    {text}", markup=False, soft_wrap=True)  # a wrapped line is no YAML
     console.print(f"\nWith a user name: type: password, username: {settings.username}, password: {settings.password}", soft_wrap=True)
     console.print(f"Faults, journal, settings and records: {halo.url}/_sandbox/journal and its neighbours faults, settings, records/Tickets\n", soft_wrap=True)
 

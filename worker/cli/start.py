@@ -45,7 +45,7 @@ ANSWER = "--answer"
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """`limit`: seconds for the whole run. `answers` stand for those of requests that a dry run does not send, by method or request line."""
+    """`limit`: seconds for the whole run. `answers`: the answers to requests that a dry run does not send, by method or request line."""
 
     limit: float
     dry_run: bool = False
@@ -54,7 +54,7 @@ class StartOptions:
 
 
 def start(name: str, inputs: Sequence[str], payload: Path | None, environment: Mapping[str, str], options: StartOptions) -> int:
-    """Run the runbook. 0 when the run is done, 1 when it failed or did not end in time. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
+    """Run the runbook. Return 0 when the run is done, 1 when it failed or did not end in time. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
     settings = load_settings(environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
     routes = routes_with(name, settings, environment)
@@ -77,7 +77,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
 
 
 def dry_recorder(options: StartOptions, runbook: Runbook, runbooks: Mapping[str, Runbook]) -> RequestRecorder:
-    """Reads are sent; writes get the given answers. Raises `WrongInput`."""
+    """Return the recorder of a dry run: it sends reads, and gives writes the given answers. Raises `WrongInput`."""
     steps = [step for each in with_started([runbook], runbooks) for step in each.steps.values()]
     methods = sorted({step.method.full_name for step in steps if step.method is not None})
     given: dict[str, list[CannedAnswer]] = {}
@@ -111,7 +111,7 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
 
 @dataclass
 class Told:
-    """Tells each step, and collects what `--json` prints."""
+    """Prints each step, and collects the output of `--json`."""
 
     console: Console
     routes: Routes
@@ -121,7 +121,7 @@ class Told:
     _same: int = 0
 
     def step(self, name: str, outcome: Outcome, settlement: Settlement, seconds: float) -> None:
-        """A step that fails again for the same reason is shown at growing intervals, and is one step of the result."""
+        """Print a step. A step that fails again for the same reason appears at growing intervals, and is one step of the result."""
         step = {"step": name, "ms": round(seconds * 1000), **told(settlement, outcome)}
         if self.recorder is None and isinstance(settlement, Retry) and self.steps and without_times(self.steps[-1]) == without_times(step):
             self._same += 1
@@ -150,7 +150,7 @@ class Told:
 
 
 async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, told: Told, limit: float) -> dict[str, Any]:
-    """The end of the run with its steps; `timeout` when it does not end in time."""
+    """Return the end of the run with its steps; `timeout` when the run does not end in time."""
     follower: RunFollower | None = None
     try:
         async with asyncio.timeout(limit), open_follower(routes, settings, runbook, told.step, told.recorder, told.events) as follower:
@@ -165,7 +165,7 @@ async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Setting
 
 
 def without_times(step: Mapping[str, Any]) -> dict[str, Any]:
-    """What is the same when a step fails again."""
+    """Return the part of a step that stays the same when the step fails again."""
     return {member: value for member, value in step.items() if member not in {"ms", "times", "not_sent", "not_published"}}
 
 

@@ -1,4 +1,4 @@
-"""`halo-worker status`: replicas, routes, clients and what waits, as a table or as JSON, from anywhere that reaches the broker."""
+"""`halo-worker status`: shows replicas, routes, clients and waiting messages, as a table or as JSON, from any machine that reaches the broker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STYLES = {"running": "green", "paused": "yellow", "waiting": "yellow", "down": "
 
 
 def status(environment: Mapping[str, str], *, watch: bool, as_json: bool) -> int:
-    """0 when a replica is ready and no route is down, otherwise 1. Raises `ConfigError`, `BrokerError`."""
+    """Show the status. Return 0 when a replica is ready and no route is down, otherwise 1. Raises `ConfigError`, `BrokerError`."""
     settings = load_settings(environment)
     configure("error")
     require_broker(settings)
@@ -38,13 +38,13 @@ def status(environment: Mapping[str, str], *, watch: bool, as_json: bool) -> int
 
 
 def require_broker(settings: Settings) -> None:
-    """Raises `ConfigError`."""
+    """Require a broker outside of this process. Raises `ConfigError`."""
     if settings.amqp_url.get_secret_value().startswith(MEMORY):
         raise ConfigError([Problem("WORKER_AMQP_URL", 0, 0, "memory:// exists within one process: set the address of the broker that the worker uses")])
 
 
 def places_at_hand(settings: Settings, environment: Mapping[str, str]) -> list[RoutePlaces]:
-    """Of the route files of this machine, where it has any: replicas report theirs."""
+    """Return the places of this machine's route files, if it has any: replicas report theirs."""
     try:
         return places_of(load_sound_routes(settings.routes, environment, settings.secrets).routes)
     except ConfigError:
@@ -66,7 +66,7 @@ async def shown(settings: Settings, places: list[RoutePlaces], *, watch: bool, a
 
 
 async def watched(broker: Broker, clock: SystemClock, key: bytes, places: list[RoutePlaces], console: Console, *, as_json: bool) -> int:
-    """Until it is interrupted: one JSON text a line, or a table that is drawn again."""
+    """Show the status until interrupted: one JSON text per line, or a table that is drawn again."""
     if as_json:
         while True:
             write_json(await overview(broker, clock, key, places), indent=False)
@@ -82,7 +82,7 @@ def is_well(found: Mapping[str, Any]) -> bool:
 
 
 def rendered(found: Mapping[str, Any], console: Console, now: float) -> RenderableType:
-    """For people: what is wrong stands out."""
+    """Return the status for people: problems stand out."""
     parts: list[RenderableType] = [replicas_line(found, now)]
     if found["routes"]:
         shown = table(console, "route", "kind", "state", "backlog", "oldest", "retrying", "dead", "last success", "lag", "reason")

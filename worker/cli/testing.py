@@ -1,4 +1,4 @@
-"""`halo-worker test`: runs the examples of route files offline, and shows where they yield something else than they expect."""
+"""`halo-worker test`: runs the examples of route files offline, and shows where their results differ from what they expect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHOWN = 2000  # characters of a value; `--json` prints all of it
 
 
 def run_tests(directory: Path | None, environment: Mapping[str, str], *, junit: Path | None, as_json: bool) -> int:
-    """0 when every example yields what it expects, 1 when one does not or there is none. Raises `ConfigError`."""
+    """Run the examples. Return 0 when every result is as expected, 1 when one differs or there is no example. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure("error")
     routes = load_routes(directory or settings.routes, environment, settings.secrets, placeholders=True)
@@ -50,7 +50,7 @@ def run_tests(directory: Path | None, environment: Mapping[str, str], *, junit: 
 
 
 async def run_all(routes: Routes, settings: Settings) -> list[Result]:
-    """One after the other, with a progress bar on a terminal."""
+    """Run the examples one after the other, with a progress bar on a terminal."""
     examples, console = examples_of(routes), errors()
     async with open_evaluator(Limits(settings.expression_memory)) as evaluator:
         opening = open_planner(routes, settings, [route for _, route, _ in examples], evaluator, StillClock(time.time()))
@@ -60,7 +60,7 @@ async def run_all(routes: Routes, settings: Settings) -> list[Result]:
 
 
 def hidden(result: Result, routes: Routes) -> Result:
-    """Without the secrets that route files put into requests."""
+    """Return the result without the secrets that route files put into requests."""
     if result.passed:
         return result
     hide = routes.secrets.hide_in
@@ -68,7 +68,7 @@ def hidden(result: Result, routes: Routes) -> Result:
 
 
 def untested(routes: Routes) -> list[str]:
-    """The routes without an example."""
+    """Return the routes without an example."""
     kinds: tuple[Mapping[str, Any], ...] = (routes.subscribers, routes.publishers, routes.runbooks, routes.webhooks)
     return [name for kind in kinds for name, route in kind.items() if not route.examples]
 
@@ -96,14 +96,14 @@ def show_mismatch(console: Console, mismatch: Mismatch) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value on one line: text as it is, anything else as JSON."""
+    """Return a value on one line: text as it is, anything else as JSON."""
     if value is ABSENT or isinstance(value, str):
         return str(value) if value is ABSENT else dumps(value).decode()[:SHOWN]
     return dumps(value).decode()[:SHOWN]
 
 
 def as_object(result: Result) -> dict[str, Any]:
-    """As `--json` prints it: one object a line."""
+    """Return the object that `--json` prints, one per line."""
     differences = [
         {"place": each.place} | {name: value for name, value in (("expected", each.expected), ("found", each.found)) if value is not ABSENT}
         for each in result.differences

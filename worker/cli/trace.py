@@ -1,4 +1,4 @@
-"""`halo-worker trace`: one record's story from the poll to Halo and back, as the workers noted it."""
+"""`halo-worker trace`: prints the story of one record from the poll to Halo and back, from the workers' notes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def trace(subject: str, record: str | None, environment: Mapping[str, str], *, a
 
 
 def subject_of(subject: str, record: str | None) -> Subject:
-    """A record where there are two words, otherwise any id of a message. Raises `UsageError`."""
+    """Return the subject: a record if there are two words, otherwise any id of a message. Raises `UsageError`."""
     if not subject or record == "":
         raise UsageError("an id cannot be empty")
     try:
@@ -64,7 +64,7 @@ async def read(url: str, heartbeat: int, wanted: Subject) -> list[Told]:
 
 
 async def batches_of(broker: Broker, codec: HeaderCodec) -> list[bytes]:
-    """Raises `WorkerError` when the stream cannot be read in time."""
+    """Return the batches of the trace. Raises `WorkerError` when the stream cannot be read in time."""
     try:
         return await read_notes(broker, codec)
     except TimeoutError:
@@ -72,7 +72,7 @@ async def batches_of(broker: Broker, codec: HeaderCodec) -> list[bytes]:
 
 
 def note_object(note: Told) -> dict[str, Any]:
-    """A note with whole names."""
+    """Return a note with full names."""
     about = {"at": iso(note["t"]), "event": note["e"], "route": note["r"], "message_id": note.get("m"), "correlation_id": note.get("c")}
     named = {"entity": note.get("s"), "records": note.get("i")}
     return {name: value for name, value in (about | named | details(note)).items() if value is not None}

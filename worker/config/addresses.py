@@ -1,4 +1,4 @@
-"""Addresses of other APIs in a route file, their hosts and the files of their TLS, as texts that are checked."""
+"""Checks the addresses of other APIs in a route file, their hosts and the files of their TLS."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TWICE = re.compile(r"https?://https?:", re.IGNORECASE)
 
 
 def token_address(value: str) -> str:
-    """As `api_address`; it may have a query, as OAuth2 allows."""
+    """Return the address like `api_address`; it may have a query, as OAuth2 allows."""
     return api_address(value, query=True)
 
 
 def api_address(value: str, *, query: bool = False) -> str:
-    """An http or https address without credentials, fragment and, unless `query`, query, and without its last slash."""
+    """Return the address without its last slash. It is http or https, without credentials, without fragment, and without query unless `query`."""
     try:
         url = URL(value.strip())
         host, port = url.raw_host, url.port

@@ -1,4 +1,4 @@
-"""Checks compiled routes against what is known of the Halo API: members of payloads, what new records and lists need."""
+"""Checks compiled routes against the known Halo API: members of payloads, and the requirements of new records and of lists."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_with_api(made: Any, node: ConfigNode, references: References) -> None:
 
 
 def check_subscriber(route: Subscriber, node: ConfigNode) -> None:
-    """Every list that it reads."""
+    """Check every list that the route reads."""
     if route.report is None:
         check_list(route.operation, [node.child("request").child("query"), node.child("input_transform").child("query")], node.child("entity"))
     if route.for_each is not None:
@@ -74,7 +74,7 @@ def check_step(step: Step, node: ConfigNode) -> None:
 
 
 def check_method(method: Method, node: ConfigNode, catalogue: Catalogue) -> None:
-    """A method of Halo's own API."""
+    """Check a method of Halo's own API."""
     path = "".join(part for part in method.path if isinstance(part, str))
     operation = catalogue.methods_of(path).get("POST") if method.verb == "POST" and "body" in node else None
     if operation is None or method.body_kind != "json" or len(method.path) > 1:
@@ -91,7 +91,7 @@ def check_find(operation: Operation, check: PayloadCheck, node: ConfigNode) -> N
 
 
 def check_needs(operation: Operation, payload: DocumentValue, told: set[str] | frozenset[str] = frozenset()) -> None:
-    """Warns of a new record that lacks what Halo needs. `told`: members about which an action has its own error."""
+    """Warn of a new record that lacks a member that Halo needs. `told`: members that have an action's own error."""
     for record in payload.objects():
         given = {member.name.lower() for member in record.members if not member.value.empty}
         if not record.complete or given & {*UPDATING}:
@@ -102,7 +102,7 @@ def check_needs(operation: Operation, payload: DocumentValue, told: set[str] | f
 
 
 def check_list(operation: Operation, queries: list[ConfigNode], place: ConfigNode) -> None:
-    """Warns of a list that needs a parameter which nothing supplies."""
+    """Warn of a list that needs a parameter without a source."""
     need = OF_LISTS.get(operation.path) if operation.method == "GET" else None
     if need is None or any(computed(query) for query in queries):
         return

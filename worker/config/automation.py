@@ -1,4 +1,4 @@
-"""Compiled integrations, runbooks and webhooks: frozen objects that are checked, with compiled expressions."""
+"""Compiled integrations, runbooks and webhooks: checked, frozen objects with compiled expressions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.core.topology import Source
 
 DEFAULT_STEP_LIMIT = 100
 StepKind = Literal["method", "action", "set", "wait", "publish", "start", "for_each", "end", "condition"]
-THROTTLED_WAITS = (30.0, 120.0, 300.0, 900.0)  # seconds; a longer `Retry-After` is waited for in parts
+THROTTLED_WAITS = (30.0, 120.0, 300.0, 900.0)  # seconds; the worker waits for a longer `Retry-After` in parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Method:
     timeout: float = 30.0
     output: Mapping[str, VariablePath] = field(default_factory=dict)
     row: RunTemplate | None = None
-    """The key of the customer that a call is for, where its integration has customers."""
+    """The key of the call's customer, if the integration has customers."""
 
     @property
     def full_name(self) -> str:
@@ -78,8 +78,8 @@ class Method:
 class Integration:
     """A custom integration: an API's address and authorization, with its methods. `allow_hosts`: (host, port or None) of private or other hosts that it may call.
 
-    `proxy`, and the PEM files `ca_file`, `cert_file` and `key_file`, are for its API and for its token endpoint. `customer`: the key of the row that it is made of,
-    and `values` that row. Two are equal that are reached in the same way, whatever their methods.
+    `proxy`, and the PEM files `ca_file`, `cert_file` and `key_file`, apply to its API and to its token endpoint. `customer`: the key of its row; `values`: that
+    row. Two integrations with the same connection are equal, whatever their methods.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Integration:
     customer: str = ""
     values: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     customers: Customers | None = field(default=None, compare=False)
-    """Where it has any, each call goes by the integration of one of them, and the rest of this one is that of the first row."""
+    """With customers, each call uses one customer's integration; the other members here are those of the first row."""
 
     @property
     def title(self) -> str:
@@ -105,26 +105,26 @@ class Integration:
 
     @property
     def each(self) -> tuple[Integration, ...]:
-        """Itself, or that of each of its customers."""
+        """Return the integration itself, or the integration of each customer."""
         return (self,) if self.customers is None else tuple(self.customers.rows.values())
 
     def own(self, method: Method) -> Method:
-        """The method as this customer calls it: a login holds credentials of its own."""
+        """Return the method as this customer calls it: a customer's login holds its own credentials."""
         return self.methods[method.name] if self.auth.login is not None and self.auth.login.method == method.name else method
 
     def offline(self) -> Integration:
-        """The same methods without what only a connection needs."""
+        """Return the integration with the same methods, without the parts that only a connection needs."""
         customers = self.customers and replace(self.customers, rows={key: each.offline() for key, each in self.customers.rows.items()})
         return replace(self, auth=IntegrationAuth(), proxy=None, ca_file=None, cert_file=None, key_file=None, customers=customers)
 
     def sets_credentials(self, method: str) -> bool:
-        """Whether the headers of a method may carry credentials: nothing else sends any with it."""
+        """Whether the headers of a method may carry credentials: the worker adds none to it."""
         return self.auth.type == "none" or (self.auth.login is not None and self.auth.login.method == method)
 
 
 @dataclass(frozen=True, slots=True)
 class Customers:
-    """`rows`: an integration for each customer, by the key of its row in `table`. `at_once`: maximum calls of one customer under way."""
+    """`rows`: an integration for each customer, by the key of its row in `table`. `at_once`: maximum calls of one customer in flight."""
 
     table: str
     at_once: int
@@ -140,7 +140,7 @@ class CallerAuth:
     password: str | None = field(default=None, repr=False)
     header: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """A signature by any of these is accepted, for rotation."""
+    """The secrets whose signatures are accepted: several, for rotation."""
     algorithm: Literal["sha256", "sha512"] = "sha256"
     digest: Literal["base64", "hex"] = "base64"
     prefix: str = ""
@@ -197,7 +197,7 @@ class Step:
 
     @property
     def waits(self) -> tuple[float, ...]:
-        """The delays of the queues in which this step can wait for the time that another API names in `Retry-After`."""
+        """Return the delays of the queues in which this step can wait for another API's `Retry-After`."""
         return tuple(sorted({*self.retry, *THROTTLED_WAITS}))
 
 

@@ -17,7 +17,7 @@ BOUND: Mapping[str, tuple[str, ...]] = {
     "publishers": (*ALWAYS, "headers", "message"),
     "webhooks": ALWAYS,
 }
-"""Names that the worker binds, by section; runbooks and integrations have none: their variables are members of the context."""
+"""Names that the worker binds, by section. Runbooks and integrations have none: their variables are members of the context."""
 REQUESTS = ("request", "input_transform", "for_each")
 """Members of a subscriber that are evaluated before there is a record."""
 EXPLANATIONS: Mapping[str, str] = {
@@ -30,7 +30,7 @@ EXPLANATIONS: Mapping[str, str] = {
 
 
 def check_bound_names(model: type[Definition], node: ConfigNode) -> None:
-    """Adds an error for each variable in the definition's expressions that nothing binds."""
+    """Add an error for each unbound variable in the definition's expressions."""
     for key, child in node.children.items():
         if key == "report":
             continue  # `worker.config.reports` allows one expression in it

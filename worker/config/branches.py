@@ -1,4 +1,4 @@
-"""The `next` of a step: branches, of which a run takes the first that holds."""
+"""The `next` of a step: branches. A run takes the first branch whose condition holds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BranchDefinition(Definition):
 
 
 def branches(value: Any) -> Any:
-    """The name of a step alone is one branch that is always taken."""
+    """Return the branches. The name of a step alone is one branch that every run takes."""
     if isinstance(value, str):
         return [{"go": value}]
     if not isinstance(value, list):
@@ -50,7 +50,7 @@ Next = Annotated[
 
 
 def compile_branches(branches: Sequence[BranchDefinition], node: ConfigNode, names: Sequence[str]) -> tuple[Branch, ...]:
-    """`node`: that of `next`; `names`: of all steps."""
+    """Compile the branches. `node`: the node of `next`; `names`: of all steps."""
     found: list[Branch] = []
     for index, branch in enumerate(branches):
         place = node if isinstance(node.value, str) else node.child(index)
@@ -62,7 +62,7 @@ def compile_branches(branches: Sequence[BranchDefinition], node: ConfigNode, nam
 
 
 def label(when: str) -> str:
-    """A condition as the file has it, without its braces."""
+    """Return a condition as in the file, without its braces."""
     try:
         embedded = whole(when)
     except Unclosed:

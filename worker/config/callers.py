@@ -1,4 +1,4 @@
-"""Callers from outside: how a public call proves who makes it. A secret has a least length, and belongs to one webhook or endpoint alone."""
+"""The authentication of public calls. A secret has a minimum length, and belongs to one webhook or endpoint alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CallerAuthDefinition = Annotated[CallerBasic | CallerSignature, Field(discrimina
 
 
 def compile_caller(auth: CallerAuthDefinition, node: ConfigNode) -> CallerAuth:
-    """`node` is that of `auth`."""
+    """Compile an `auth`. `node`: the node of `auth`."""
     check_secrets(node)
     if isinstance(auth, CallerBasic):
         if ":" in auth.username:
@@ -63,7 +63,7 @@ def check_secrets(auth: ConfigNode) -> None:
 
 
 def check_shared_secrets(definitions: Sequence[ConfigNode]) -> None:
-    """A signature covers the body alone: an endpoint would accept what another caller signed with the same secret."""
+    """Refuse shared secrets. A signature covers the body alone: an endpoint would accept another caller's body that is signed with the same secret."""
     owners: dict[str, ConfigNode] = {}
     for auth in auths(definitions):
         for node, secret in secrets_at(auth):
@@ -83,7 +83,7 @@ def auths(definitions: Sequence[ConfigNode]) -> Iterator[ConfigNode]:
 
 
 def secrets_at(auth: ConfigNode) -> Iterator[tuple[ConfigNode, str]]:
-    """Each secret with its node; validation reports those that are missing, no text or cannot be filled."""
+    """Yield each secret with its node. Validation reports secrets that are missing, are no text or cannot be filled."""
     for node in (auth.child("secret"), auth.child("password"), *auth.child("secrets").children.values()):
         if isinstance(node.value, str) and (secret := node.fill(node.value)):
             yield node, secret

@@ -34,7 +34,7 @@ class IncludeDefinition(Definition):
 
 
 def compile_parents(definition: ForEachDefinition, node: ConfigNode, catalogue: Catalogue, allow_unknown: Unknown, changes: str) -> Parents | None:
-    """`node` is that of `for_each`; `changes`: what the route says. None after an error about its operation."""
+    """Compile the parents; None after an error about their operation. `node`: the node of `for_each`; `changes`: the route's value."""
     operation = listed(node, catalogue, definition.entity, allow_unknown)
     if operation is None:
         return None
@@ -46,7 +46,7 @@ def compile_parents(definition: ForEachDefinition, node: ConfigNode, catalogue: 
 
 
 def compile_includes(definitions: Mapping[str, IncludeDefinition], node: ConfigNode, catalogue: Catalogue, allow_unknown: Unknown) -> Mapping[str, Include]:
-    """`node` is that of `include`."""
+    """Compile the lists. `node`: the node of `include`."""
     found = {}
     for member, definition in definitions.items():
         place = node.child(member)

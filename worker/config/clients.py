@@ -28,17 +28,17 @@ OWN_HEADERS = frozenset(("host", "content-length", "content-type", "transfer-enc
 
 
 def proxy_address(value: str) -> str:
-    """An http or https address, which may hold credentials."""
+    """Return an http or https address; it may hold credentials."""
     return address(value, credentials=True)
 
 
 def token_address(value: str) -> str:
-    """As `address`; it may have a query, as OAuth2 allows."""
+    """Return the address like `address`; it may have a query, as OAuth2 allows."""
     return address(value, query=True)
 
 
 def address(value: str, *, credentials: bool = False, query: bool = False) -> str:
-    """An http or https address without its last slash and, unless `query`, without a query; never with a fragment."""
+    """Return an http or https address without its last slash; without a query unless `query`; never with a fragment."""
     try:
         url = URL(value.strip())
         host, port = url.raw_host, url.port
@@ -65,7 +65,7 @@ def address(value: str, *, credentials: bool = False, query: bool = False) -> st
 
 
 def rate_limit(value: Any) -> RateLimit | None:
-    """`700/5m`, or None for `none`."""
+    """Parse a rate limit such as `700/5m`; None for `none`."""
     if value == "none":
         return None
     found = RATE.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -148,7 +148,7 @@ class ClientDefinition(Definition):
 
 
 def compile_client(definition: ClientDefinition, node: ConfigNode, _references: References) -> Client:
-    both = all(getattr(definition, name) is not None or name in node for name in ("api_url", "token_url"))  # also with errors of their own
+    both = all(getattr(definition, name) is not None or name in node for name in ("api_url", "token_url"))  # also if they have errors
     if definition.url is None and not both and "url" not in node:
         node.add_key_error("a client needs `url`, or both `api_url` and `token_url`")
     token_url, tenant = without_tenant(definition.token_url)
@@ -166,14 +166,14 @@ def compile_client(definition: ClientDefinition, node: ConfigNode, _references: 
 
 
 def without_tenant(token_url: str | None) -> tuple[str | None, str | None]:
-    """The address without `tenant` in its query, and the tenant: clients share a request budget by it."""
+    """Return the address without `tenant` in its query, and the tenant: clients of one tenant share a rate limit."""
     if token_url is None or not (tenant := URL(token_url).query.get("tenant")):
         return token_url, None
     return str(URL(token_url).without_query_params("tenant")), tenant
 
 
 def read_catalogue(openapi: str | None, node: ConfigNode) -> Catalogue | None:
-    """The catalogue of the tenant's own OpenAPI file; None without one, and after an error."""
+    """Return the catalogue of the tenant's OpenAPI file; None without a file, and after an error."""
     if openapi is None:
         return None
     try:

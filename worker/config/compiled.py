@@ -15,7 +15,7 @@ class Template(Protocol):
     """A value that may hold expressions at any depth, compiled. Implemented by `worker.config.expressions`."""
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
-        """The value for this context (`$`) and these bindings (names without their `$`).
+        """Return the value for this context (`$`) and these bindings (names without their `$`).
 
         Raises `ExpressionError` without customer data in its text, `EvaluatorUnavailable`.
         """
@@ -24,7 +24,7 @@ class Template(Protocol):
 
 class Condition(Protocol):
     async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
-        """JSONata's truth of the expression. Raises `ExpressionError`, `EvaluatorUnavailable`."""
+        """Whether the expression is true in JSONata. Raises `ExpressionError`, `EvaluatorUnavailable`."""
         ...
 
 
@@ -53,9 +53,9 @@ CellType = Literal["int", "number", "bool", "time", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """SQL over Halo's reporting database. `pieces`: the statement, cut where `$cursor` stands. `cursor`: the column that orders the rows; None: the whole table is read.
+    """SQL over Halo's reporting database. `pieces`: the statement, cut at each `$cursor`. `top`: the maximum number of rows that it asks for; None: no maximum.
 
-    `top`: the maximum number of rows that the statement asks for; None without one.
+    `cursor`: the column that orders the rows; None: the route reads the whole table.
     """
 
     pieces: tuple[str, ...]
@@ -83,7 +83,7 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A checked example. `expect` has only the members that are written; `place` is file and line."""
+    """A checked example. `expect`: only the members that the file has; `place`: file and line."""
 
     name: str
     given: Any

@@ -1,4 +1,4 @@
-"""A route file as a tree of nodes: each knows its value, its place in the text and its members."""
+"""A route file as a tree of nodes: each has its value, its place in the text and its members."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class SourceSpan:
 
 @dataclass(frozen=True, slots=True)
 class RouteFile:
-    """What the nodes of one file share. `problems` collects the errors of all files of the directory; `folder` is where the file and those that it names are."""
+    """The parts that the nodes of one file share. `problems`: the errors of all files of the directory; `folder`: of the file and of files that it names."""
 
     name: str
     text: str
     variables: Variables
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    """What is probably wrong, of all files too."""
+    """The warnings of all files."""
     folder: Path = Path()
     tables: dict[str, Table] = field(default_factory=dict)
-    """Those of all files."""
+    """The tables of all files."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfigNode:
-    """One value as the file has it, before variables are filled in; None where `exists` is false, and the place is then that of the nearest ancestor."""
+    """One value as in the file, before variables are filled in. If `exists` is false, the value is None and the place is that of the nearest ancestor."""
 
     file: RouteFile
     path: NodePath = ()
@@ -69,7 +69,7 @@ class ConfigNode:
 
     @property
     def has_client(self) -> bool:
-        """Publishers and subscribers have one client; of a runbook the actions have one, but not its conditions."""
+        """Whether the value belongs to one client: publishers and subscribers have one, and actions of a runbook, but not its conditions."""
         match self.path:
             case ("publishers", _, member, *_):
                 return member not in {"order_by", "fair_by"}
@@ -80,7 +80,7 @@ class ConfigNode:
 
     @property
     def member(self) -> str:
-        """The place of a value in its definition, such as `transform` or `find.match.serial`; of a step or method in that."""
+        """Return the place of a value in its definition, step or method, such as `transform` or `find.match.serial`."""
         path = self.path[4:] if self.path[2:3] and self.path[2] in {"steps", "methods"} else self.path[2:]
         return ".".join(map(str, path))
 
@@ -93,7 +93,7 @@ class ConfigNode:
         return key in self.children
 
     def child(self, key: str | int) -> ConfigNode:
-        """The member or item; one that does not exist where the file has none."""
+        """Return the member or item; a node with `exists` false if the file has none."""
         return self.children.get(key) or ConfigNode(self.file, (*self.path, key), None, self.place, self.key_place, exists=False)
 
     def problem(self, message: str, offset: int = 0) -> Problem:
@@ -113,12 +113,12 @@ class ConfigNode:
         self.file.problems.append(Problem(self.file.name, place.line, place.column, message))
 
     def add_warning(self, message: str, offset: int = 0, *, key: bool = False) -> None:
-        """What is probably wrong: at the value, or at the key."""
+        """Add a warning: at the value, or at the key."""
         place = self.key_place or self.place
         self.file.warnings.append(Problem(self.file.name, place.line, place.column, message) if key else self.problem(message, offset))
 
     def fill(self, text: str) -> str:
-        """The text with its variables; empty where one cannot be filled, which `worker.config.validation` reports."""
+        """Return the text with its variables filled in; empty if one cannot be filled: `worker.config.validation` reports it."""
         try:
             return self.file.variables.fill(text)
         except Unfilled:
@@ -130,7 +130,7 @@ class ConfigNode:
 
 
 def source_index(text: str, place: SourceSpan, value: str, offset: int) -> int:
-    """The offset in the file of the character at `offset` of a scalar's value. It reads both side by side, past indentation, quotes and escapes."""
+    """Return the file offset of the character at `offset` of a scalar's value. It reads both texts in parallel, past indentation, quotes and escapes."""
     source = place.start
     if text[source : source + 1] in {"|", ">"}:
         source = text.find("\n", source) + 1
@@ -153,7 +153,7 @@ def after_character(text: str, source: int, end: int, character: str, *, quoted:
         if found == character:
             return source + 1 + (not quoted and text.startswith("''", source) and character == "'")
         if character.isspace() and not found.isspace():
-            return source  # a fold that left nothing behind in the source
+            return source  # a fold without a character in the source
         source += 1
         if found.isspace() and character.isspace():
             while source < end and text[source].isspace():

@@ -62,14 +62,14 @@ def compile_connection(definition: ConnectionDefinition, node: ConfigNode, refer
 
 
 def filled(node: ConfigNode) -> Any:
-    """What the route file says there, with its variables: a secret may change where its name stays."""
+    """Return the value in the route file, with its variables filled in: a secret may change while its name stays."""
     if not node.children:
         return node.fill(node.value) if isinstance(node.value, str) else node.value
     return {key: filled(child) for key, child in node.children.items()}
 
 
 def check_connection(definition: ConnectionDefinition, auth: IntegrationAuth, node: ConfigNode) -> None:
-    """Proxy and certificates fit the address and the authorization."""
+    """Check that proxy and certificates fit the address and the authorization."""
     if auth.type == "halo":
         for name in CONNECTION:
             if name in node:
@@ -89,7 +89,7 @@ def default_address(client: Client) -> str:
 
 
 def check_halo_address(address: str, client: Client, node: ConfigNode) -> None:
-    """A token of Halo goes to Halo only."""
+    """Check that a token of Halo goes to Halo only."""
     own = [URL(known).origin() for known in (client.url, client.api_url) if known]
     if own and URL(address).origin() not in own:
         origins = " or ".join(sorted({str(origin) for origin in own}))

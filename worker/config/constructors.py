@@ -1,4 +1,4 @@
-"""Reads the objects, arrays and literals that a JSONata expression writes out, without evaluating it."""
+"""Reads the literal objects, arrays and values in a JSONata expression, without evaluating it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Pieces = Sequence[Token]
 
 
 def constructed(text: str, spot: Spot, start: int) -> DocumentValue:
-    """What an expression makes; `start` is its offset in the text of the spot's node."""
+    """Return the value that an expression makes; `start` is its offset in the text of the spot's node."""
     written = [token for token in tokens(text) if token.kind not in {"space", "comment"}]
     return Reader(spot, start, {}).value(written)
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """`variables`: the values that statements before have set."""
+    """`variables`: the values that earlier statements have set."""
 
     spot: Spot
     start: int
     variables: Mapping[str, DocumentValue]
 
     def value(self, written: Pieces) -> DocumentValue:
-        """Of the whole of these pieces; computed where they are more than an object, an array, a literal, or a choice of these."""
+        """Return the value of all these pieces; `computed` unless they are an object, an array, a literal, or a choice of these."""
         if not written:
             return DocumentValue("computed", self.spot)
         spot = self.at(written[0])
@@ -65,7 +65,7 @@ class Reader:
         return self.variables.get(token.text) or DocumentValue("computed", spot)
 
     def enclosed(self, written: Pieces, spot: Spot) -> DocumentValue:
-        """The value of pieces that one pair of brackets encloses."""
+        """Return the value of pieces inside one pair of brackets."""
         if written[0].text == "(":
             return self.block(separated(written[1:-1], ";"))
         given = [part for part in separated(written[1:-1], ",") if part]
@@ -75,7 +75,7 @@ class Reader:
         return DocumentValue("object", spot, tuple(members), complete=len(members) == len(given))
 
     def member(self, pair: Pieces) -> Member | None:
-        """None where the name is computed."""
+        """Return a member of an object; None if its name is computed."""
         if len(pair) < len("k:v") or pair[0].kind != "string" or pair[1].text != ":":
             return None
         return Member(string_value(pair[0].text), self.at(pair[0]), self.value(pair[2:]))
@@ -91,7 +91,7 @@ class Reader:
 
 
 def result(written: Pieces, spot: Spot) -> DocumentValue:
-    """What is known of a value that only a run computes: its type, or the literal pieces of a text."""
+    """Return the known part of a value that only a run computes: its type, or the literal pieces of a text."""
     around = depths(written)
     if concatenated(written, around):
         pieces = (string_value(token.text) for index, token in enumerate(written) if token.kind == "string" and around[index] == 0)
@@ -110,7 +110,7 @@ def depths(written: Pieces) -> list[int]:
 
 
 def separated(written: Pieces, mark: str) -> list[Pieces]:
-    """What stands between the marks that no bracket encloses."""
+    """Return the pieces between the marks, outside of brackets."""
     around = depths(written)
     places = [index for index, token in enumerate(written) if token.text == mark and token.kind == "mark" and around[index] == 0]
     return [written[start + 1 : end] for start, end in pairwise([-1, *places, len(written)])]
@@ -143,7 +143,7 @@ def ternary(written: Pieces) -> tuple[Pieces, Pieces] | None:
 
 
 def is_path(written: Pieces) -> bool:
-    """Names with dots, predicates and calls: nothing that would make the object a part of something else."""
+    """Whether the pieces are a path: only names with dots, predicates and calls, so that the object is not a part of another value."""
     around = depths(written)
     return all(around[index] > 0 or token.kind in OF_A_PATH or token.text in {".", *CLOSING, *CLOSING.values()} for index, token in enumerate(written))
 

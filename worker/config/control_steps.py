@@ -1,4 +1,4 @@
-"""Compiled parts of steps: branches, and what steps do that call nothing."""
+"""Compiled parts of steps: branches, and the effects of steps that call no API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from worker.config.compiled import Condition
 from worker.config.run_values import RunTemplate
 
-MOST_STARTS = 10  # runbooks that one run may start below each other, and iterations within each other
+MOST_STARTS = 10  # the depth of nested runbook starts, and of nested iterations, in one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class SubRunbook:
 class ForEach:
     """An iteration: one sub-run for each element of `items`, at the step `first`, with the element in the variable `item`.
 
-    `parallel`: how many elements are under way at once. `into`: a mapping from variables to what each element adds to them. `failures`: the variable that collects
+    `parallel`: maximum elements in progress. `into`: a mapping from variables to the value that each element adds. `failures`: the variable that collects
     failed elements; empty: the first failed element fails the step.
     """
 
@@ -57,4 +57,4 @@ class ForEach:
     single: bool = False
     """Whether `items` is an expression, which yields a list of one element as that element."""
     may_be_missing: bool = False
-    """Whether nothing, or null, is an empty list."""
+    """Whether a missing or null value of `items` counts as an empty list."""

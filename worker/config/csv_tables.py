@@ -1,4 +1,4 @@
-"""Reads a code table from a CSV file, or says in which line it is wrong. Cells are never quoted in errors."""
+"""Reads a code table from a CSV file, or reports the wrong lines. Errors never quote cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CsvTable:
         self.rows: dict[str, Any] = {}
         self.problems: list[Problem] = []
         self.lines: dict[str, int] = {}
-        """Of each row, by key."""
+        """The line of each row, by key."""
         self.columns: tuple[str, ...] = ()
         self._name = name
 
@@ -57,7 +57,7 @@ class CsvTable:
 
 
 def read_csv_table(path: Path, name: str) -> CsvTable:
-    """The rows by key; of two columns the values are those of the second, of more they are objects by header, without empty cells. Raises `OSError`.
+    """Return the rows by key. With two columns a value is the second cell; with more it is an object by header, without empty cells. Raises `OSError`.
 
     After errors there are no rows.
     """
@@ -116,7 +116,7 @@ def read_rows(text: str, table: CsvTable) -> None:
 
 
 def separator_of(text: str) -> str:
-    """The comma, or what the header has more of: programs set to some languages write semicolons."""
+    """Return the comma, or the separator that is more frequent in the header: programs in some languages write semicolons."""
     header = text.lstrip("\r\n").partition("\n")[0]
     return max(SEPARATORS, key=header.count)
 
@@ -135,7 +135,7 @@ def header_problem(header: list[str]) -> str | None:
 
 
 def cell_value(cell: str) -> Any:
-    """A whole number without leading zeros is a number; everything else is text."""
+    """Return the value of a cell: a whole number without leading zeros is a number; everything else is text."""
     text = cell.strip()
     return int(text) if WHOLE_NUMBER.fullmatch(text) else text
 
@@ -145,6 +145,6 @@ def counted(count: int, noun: str) -> str:
 
 
 def seen_as(name: str) -> str:
-    """A key or a column without case, space and characters that are not seen."""
+    """Return a key or a column without case, space and invisible characters."""
     shown = "".join(unicodedata.normalize("NFKC", name).split()).casefold()
     return "".join(each for each in shown if unicodedata.category(each) != "Cf")

@@ -1,4 +1,4 @@
-"""The rows of a table as integrations: a view of the definition for each row, with its values in place, and its mistakes told at the row."""
+"""The rows of a table as integrations: one view of the definition for each row, with the row's values filled in. Its mistakes are reported at the row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Position = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class RowPlace:
-    """A text that takes values of the row: where it stands, from its key on, its name in errors, and the columns."""
+    """A text that takes values of the row: its place, from its key on, its name in errors, and the columns."""
 
     begin: Position
     end: Position
@@ -36,11 +36,11 @@ class RowPlace:
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """The definition as one row makes it. `key`: of the row; `values`: what `$customer` is in methods; `line`: of the row in `table`.
+    """The definition with the values of one row. `key`: of the row; `values`: the value of `$customer` in methods; `line`: of the row in `table`.
 
-    `places`: texts that take usable values; `sound`: all of them do.
+    `places`: texts that take usable values; `sound`: all values are usable.
 
-    The view collects its errors: `report` tells those of the row's values at the row. The others are those of every row, and the definition's own check has them.
+    The view collects its errors. `report` reports errors of the row's values at the row. Others occur in every row: the definition's own check reports them.
     """
 
     key: str
@@ -53,7 +53,7 @@ class RowView:
     sound: bool = True
 
     def without_methods(self) -> ConfigNode:
-        """The members of the connection alone."""
+        """Return the node with the members of the connection only."""
         kept = {key: child for key, child in self.node.children.items() if key not in {"methods", "customers"}}
         return replace(self.node, children=kept, value={key: child.value for key, child in kept.items()})
 
@@ -64,14 +64,14 @@ class RowView:
         self.node.file.problems.clear()
 
     def report_others(self) -> None:
-        """Those that are no row's."""
+        """Report the errors that do not come from a row."""
         self.target.extend(problem for problem in self.node.file.problems if not any(place.holds(problem) for place in self.places))
         self.node.file.problems.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerRows:
-    """`views`: of all rows. `general`: stands for the definition in its own check; it has the values of a row."""
+    """`views`: of all rows. `general`: replaces the definition in its own check; it has the values of one row."""
 
     general: RowView
     views: tuple[RowView, ...] = ()
@@ -106,11 +106,11 @@ class RowReader:
         return CustomerRows(general, tuple(views))
 
     def view(self, key: str, row: Mapping[str, Any] | None) -> RowView:
-        """`row` None: the values of no row."""
+        """Return the view of a row; `row` None: a view without values."""
         return self._view(key, row)[0]
 
     def _view(self, key: str, row: Mapping[str, Any] | None) -> tuple[RowView, list[Problem]]:
-        """The view, and what is wrong with cells: a text with such a cell is none of its places, and the other texts are still checked."""
+        """Return the view and the errors of its cells. A text with an unusable cell is not in `places`; the other texts are still checked."""
         file, unusable = replace(self.node.file, problems=[]), dict[str, str]()
         node = self._filled(self.node, file, row, unusable)
         places = tuple(place for place in self.places if place.name not in unusable)
@@ -118,7 +118,7 @@ class RowReader:
         return view, [self._problem(key, message) for message in dict.fromkeys(unusable.values())]
 
     def _filled(self, node: ConfigNode, file: RouteFile, row: Mapping[str, Any] | None, unusable: dict[str, str]) -> ConfigNode:
-        """A copy of the node; what no row is filled into is shared. `unusable` gets what is wrong with a cell, by the name of its text."""
+        """Return a copy of the node; it shares the parts that take no row values. `unusable` gets the error of a cell, by the name of its text."""
         if node.children:
             children = {key: self._filled(child, file, row, unusable) if self._takes(child) else child for key, child in node.children.items()}
             values = {key: child.value for key, child in children.items()}
@@ -133,12 +133,12 @@ class RowReader:
         return replace(node, file=file, value=text)
 
     def _takes(self, node: ConfigNode) -> bool:
-        """Whether the row is filled in at load: everywhere but in methods, and there in the one that logs in."""
+        """Whether the row's values are filled in at load: everywhere except in methods, and of the methods in the login."""
         path = node.path[2:]
         return path[0] != "customers" and (path[0] != "methods" or len(path) == 1 or path[1] == login_method(self.node))
 
     def _wrong_texts(self) -> Iterator[Problem]:
-        """Errors of the texts themselves, which are those of every row."""
+        """Yield errors of the texts themselves: they occur in every row."""
         for node in texts(self.node):
             if not self._takes(node):
                 continue
@@ -148,7 +148,7 @@ class RowReader:
                 yield node.problem(message, offset)
 
     def _ambiguous(self) -> Iterator[Problem]:
-        """Keys that people take for one."""
+        """Yield errors for keys that look the same to people."""
         known: dict[str, str] = {}
         for key in self.source.rows:
             first = known.setdefault(seen_as(key), key)
@@ -160,7 +160,7 @@ class RowReader:
 
 
 def without_braces(value: Any) -> Any:
-    """Of a definition without a sound row: a mistake within braces must not count as a wrong address too."""
+    """Return a value with its braces replaced, for a definition without a sound row: a mistake inside braces must not also count as a wrong address."""
     return BRACES.sub(ABSENT, value) if isinstance(value, str) else value
 
 
@@ -183,14 +183,14 @@ def named(columns: Sequence[str]) -> str:
 
 
 def login_method(node: ConfigNode) -> str | None:
-    """The name of the method that logs in; None without one."""
+    """Return the name of the login method; None without a login."""
     auth = node.child("auth")
     name = auth.child("method").value if auth.child("type").value == "login" else None
     return name.removeprefix(f"{node.name}.") if isinstance(name, str) else None
 
 
 def read_customers(definitions: Iterable[ConfigNode], tables: Mapping[str, TableSource]) -> dict[str, CustomerRows]:
-    """By integration, of those that have `customers`. Errors of the table, its keys and its rows are added."""
+    """Return the rows by integration, for integrations with `customers`. Adds errors of the table, its keys and its rows."""
     found: dict[str, CustomerRows] = {}
     for node in definitions:
         if node.kind != "integrations" or not isinstance(node.child("customers").value, dict):
@@ -206,7 +206,7 @@ def read_customers(definitions: Iterable[ConfigNode], tables: Mapping[str, Table
 
 
 def shorten(problems: list[Problem], start: int) -> None:
-    """Of the mistakes of rows, from `start` on, keep the first ones and a count: one mistake that all rows share would fill the screen."""
+    """Keep the first mistakes of rows, from `start` on, and a count: one mistake that all rows share would fill the screen."""
     if left_out := problems[start + MOST_TOLD :]:
         first = left_out[0]
         problems[start + MOST_TOLD :] = [

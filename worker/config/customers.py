@@ -1,4 +1,4 @@
-"""`customers` of an integration: a table whose rows each have an address and credentials of their own on the other side."""
+"""`customers` of an integration: a table whose rows each have their own address and credentials at the other API."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def varying(text: str) -> list[tuple[str, int]]:
 
 
 def with_customers(integration: Integration, definition: CustomersDefinition | None, node: ConfigNode, references: References) -> Integration:
-    """The integration with one of its own for each row. `node`: the view of one row."""
+    """Return the integration with a separate integration for each row. `node`: the view of one row."""
     rows = references.customers.get(node.name)
     if definition is None or rows is None:
         return integration

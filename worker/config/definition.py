@@ -36,9 +36,9 @@ def mistake(sentence: str) -> PydanticCustomError:
 class Compiled:
     """Marks a type that is compiled. `compile` makes the compiled value of the member's node; None: the compiler of the kind does it.
 
-    `nowhere`: it is data, at any depth, and nothing in it is filled or evaluated.
+    `jsonata`: which texts of the member are one expression, without filling of `${NAME}`. Others are filled outside of `{{ }}`, or everywhere for `none`.
 
-    `jsonata`: which texts of the member are one expression, in which `${NAME}` is not filled. In others it is filled outside of `{{ }}`, or everywhere for `none`.
+    With `nowhere` the member is data, at any depth: nothing in it is filled or evaluated.
     """
 
     compile: Callable[[ConfigNode], Any] | None = None
@@ -61,7 +61,7 @@ def compilers_of(model: type[Definition]) -> Sequence[tuple[str, str, Callable[[
 
 
 def build(target: type[T], definition: Definition, compiled: Mapping[str, Any] | None = None, **derived: Any) -> T:
-    """The frozen object that the flows see. It takes over members of the same name; `compiled` and `derived` replace and complete them."""
+    """Return the frozen object for the flows. It copies members of the same name; `compiled` and `derived` replace and complete them."""
     fields = {field.name for field in dataclasses.fields(target)}  # type: ignore[arg-type]  # every target is a dataclass
     taken = {name: getattr(definition, name) for name in type(definition).model_fields} | dict(compiled or {})
     same = {name: tuple(value) if isinstance(value, list) else value for name, value in taken.items() if name in fields}
@@ -79,7 +79,7 @@ def mark_of(annotation: Any) -> Compiled | None:
 
 
 def annotation_of(field: FieldInfo) -> Any:
-    """The type of a field as it was written: pydantic keeps what annotates it apart."""
+    """Return the type of a field with its annotations: pydantic keeps them apart."""
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
@@ -98,7 +98,7 @@ def models_in(annotations: Sequence[Any]) -> list[type[Definition]]:
 
 
 def fields_of(models: Sequence[type[Definition]]) -> dict[str, FieldInfo]:
-    """Their members by the keys of the file."""
+    """Return the members of these models, by the keys of the file."""
     return {field.alias or name: field for model in models for name, field in model.model_fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""The document that a mapping or an expression makes, as far as the route file itself says: members, items, and literal values with their places."""
+"""The document that a mapping or an expression makes, as far as the route file shows it: members, items, and literal values with their places."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class DocumentValue:
     complete: bool = True
 
     def member(self, name: str) -> DocumentValue | None:
-        """The value of a member, whatever its case."""
+        """Return the value of a member, ignoring case."""
         return next((member.value for member in self.members if member.name.lower() == name.lower()), None)
 
     def objects(self) -> Iterator[DocumentValue]:
-        """The objects that it is, or may be, or holds as an array."""
+        """Yield the objects that the value is, may be, or holds as an array."""
         if self.kind == "object":
             yield self
         for item in self.items:

@@ -58,7 +58,7 @@ class AnswerDefinition(Definition):
 
 
 def one_or_more_schema(schema: dict[str, Any]) -> None:
-    """In the JSON Schema one of them may stand alone."""
+    """Allow a single value instead of a list in the JSON Schema."""
     several = dict(schema)
     schema.clear()
     schema["anyOf"] = [several["items"], several]
@@ -129,11 +129,11 @@ class ExampleDefinition(Definition):
 
 
 Examples = Annotated[list[ExampleDefinition], Compiled(jsonata="nowhere")]
-"""Data, in which neither `${NAME}` nor `{{ }}` means anything."""
+"""Data: `${NAME}` and `{{ }}` have no meaning in it."""
 
 
 def compile_examples(definitions: Sequence[ExampleDefinition], node: ConfigNode, methods: Sequence[str] = ()) -> tuple[Example, ...]:
-    """`methods`: the integration methods that the route calls. Adds an error for an example that expects nothing, or what the route cannot do."""
+    """Compile the examples. `methods`: the integration methods that the route calls. Adds an error for an expectation that is empty or impossible."""
     for child in node.children.values() if isinstance(node.value, list) else ():
         check_expected(child)
         check_given(child, methods)
@@ -158,7 +158,7 @@ def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode
 
 
 def path_of(entity: str) -> str:
-    """The path at which Halo lists an entity; the name as it is where Halo has no such list."""
+    """Return the path of Halo's list of an entity; the name itself if Halo has no such list."""
     try:
         return load().find(entity, "GET").path
     except (UnknownEntity, MethodNotAllowed):
@@ -166,7 +166,7 @@ def path_of(entity: str) -> str:
 
 
 def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
-    """An example has an input, and answers to requests that can be made."""
+    """Check that an example has an input, and answers only possible requests."""
     if "given" not in node and isinstance(node.value, dict):
         node.add_key_error("`given` is missing")
     if node.kind != "subscribers" and "change" in node:
@@ -181,7 +181,7 @@ def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
 
 
 def filled(expect: ConfigNode) -> Iterator[ConfigNode]:
-    """The members of what is expected, and those of its requests and of its event."""
+    """Yield the members of the expectation, of its requests and of its event."""
     for member in expect.members.values():
         yield member
         for each in (member, *member.children.values()) if isinstance(member.value, list) else (member,):
@@ -189,7 +189,7 @@ def filled(expect: ConfigNode) -> Iterator[ConfigNode]:
 
 
 def check_expected(node: ConfigNode) -> None:
-    """An example expects something that its route can do, and nothing that excludes itself."""
+    """Check that the route can do what an example expects, and that the expectations do not exclude each other."""
     expect = node.child("expect")
     if isinstance(expect.value, dict) and not expect.members.keys() - {"reason"}:
         expect.add_key_error(f"`expect` is empty: write `{BY_KIND[node.kind]}`, `skipped: true` or `dead`")

@@ -12,11 +12,11 @@ from worker.core.errors import Problem
 from worker.core.redaction import MASK, is_secret_name, redact_text
 
 HOLDERS = frozenset({"auth", "headers"})
-"""Their values are credentials, or may be."""
+"""Members whose values are credentials, or may be."""
 NO_SECRETS = frozenset({"type", "client", "client_id", "scopes", "algorithm", "digest", "header", "in", "method", "path"})
 TEMPLATED = ("{{", "<<")
 PAIR = re.compile(r"(?P<name>[\w.-]+)(?P<between>[\"']?\s*:\s*)(?P<value>[^\s,}#][^,}#]*)")
-WIDEST = 160  # characters; of a longer line only what is near the place is shown
+WIDEST = 160  # characters; of a longer line only the part near the place is shown
 
 
 class Excerpts:
@@ -31,7 +31,7 @@ class Excerpts:
         self._texts[file.name] = file.text
 
     def mask(self, root: ConfigNode) -> None:
-        """Hides the literal credentials of a file that could be read; of others, whatever looks like one."""
+        """Hide the literal credentials of a readable file; in other files, hide everything that looks like a credential."""
         self._masked[root.file.name] = list(credentials(root))
 
     def shown(self, problem: Problem) -> Problem:
@@ -46,7 +46,7 @@ class Excerpts:
         return replace(problem, message=message, excerpt=excerpt, caret=caret)
 
     def _halves(self, file: str, number: int, line: str, column: int) -> tuple[str, str]:
-        """The line before and from the place, without credentials."""
+        """Return the line before the place and the line from the place on, without credentials."""
         hide = self._masked.get(file)
         if hide is None:
             masked = PAIR.sub(mask_pair, line)
@@ -72,7 +72,7 @@ class Excerpts:
 
 
 def credentials(node: ConfigNode, *, inside: bool = False) -> Iterator[SourceSpan]:
-    """The places of literal values that are credentials: under `auth` and `headers`, and of members with such a name."""
+    """Yield the places of literal credentials: under `auth` and `headers`, and of members with a credential's name."""
     for key, child in node.children.items():
         named = isinstance(key, str) and (key in HOLDERS or is_secret_name(key))
         hidden = (inside or named) and key not in NO_SECRETS
@@ -83,7 +83,7 @@ def credentials(node: ConfigNode, *, inside: bool = False) -> Iterator[SourceSpa
 
 
 def is_literal(value: str, name: str) -> bool:
-    """Whether a value may be the credential itself, and not only refer to it."""
+    """Whether a value may be the credential itself, not only a reference to it."""
     templated = not is_secret_name(name) and any(mark in value for mark in TEMPLATED)
     return bool(REFERENCE.sub("", value).strip()) and not templated
 

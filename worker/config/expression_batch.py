@@ -1,4 +1,4 @@
-"""Evaluates all expressions of one template together: it reads simple paths itself, and sends the rest to the evaluator as one question."""
+"""Evaluates all expressions of one template together: it reads simple paths itself, and sends the rest to the evaluator as one request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PENDING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class BatchedExpression:
-    """`path`: the simple path that it is, if any; `place`: the start of its error messages, such as "`transform.id`: the expression at routes/a.yaml:5:3"."""
+    """`path`: set if it is a simple path; `place`: the start of its error messages, such as "`transform.id`: the expression at routes/a.yaml:5:3"."""
 
     text: str
     variables: frozenset[str]
@@ -25,7 +25,7 @@ class BatchedExpression:
     place: str
 
     def read(self, scope: Scope) -> Any:
-        """The value or UNDEFINED; PENDING where the evaluator has to answer."""
+        """Return the value or UNDEFINED; PENDING if the evaluator has to answer."""
         if self.path is None:
             return PENDING
         try:
@@ -41,12 +41,12 @@ class ExpressionBatch:
         self._expressions: list[BatchedExpression] = []
 
     def add(self, expression: BatchedExpression) -> int:
-        """Its index among the values."""
+        """Add an expression, and return its index among the values."""
         self._expressions.append(expression)
         return len(self._expressions) - 1
 
     async def values(self, scope: Scope, evaluator: Evaluator) -> Sequence[Any]:
-        """One for each expression. Raises `ExpressionError` with the place of the first that fails, `EvaluatorUnavailable`."""
+        """Return one value for each expression. Raises `ExpressionError` with the place of the first failed expression, `EvaluatorUnavailable`."""
         values = [expression.read(scope) for expression in self._expressions]
         pending = [index for index, value in enumerate(values) if value is PENDING]
         if pending:

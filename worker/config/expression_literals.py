@@ -1,4 +1,4 @@
-"""Checks the literals inside an expression that only a run would read: regular expressions, and the pictures of dates and numbers."""
+"""Checks literals in an expression that otherwise only a run would read: regular expressions, and the pictures of dates and numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHOWN = 60  # characters
 
 @dataclass(frozen=True, slots=True)
 class LiteralError:
-    """A literal that no run could use; `offset` is its place."""
+    """A literal that every run would refuse; `offset` is its place."""
 
     message: str
     offset: int
@@ -42,9 +42,9 @@ class LiteralError:
 
 @dataclass(frozen=True, slots=True)
 class PictureArgument:
-    """What stands where a function takes a picture. `picture`: None for anything but a literal, or a variable that the expression sets to one.
+    """The argument of a function that is a picture. `picture`: None unless it is a literal, or a variable that the expression sets to a literal.
 
-    `start`, `end`: its offsets. `options`: what follows it, if it is literal too.
+    `start`, `end`: its offsets. `options`: the next argument, if it is literal too.
     """
 
     function: str
@@ -55,7 +55,7 @@ class PictureArgument:
 
 
 def literal_errors(pieces: Sequence[Token]) -> Iterator[LiteralError]:
-    """What is wrong with the literals that the engine cannot use."""
+    """Yield the errors of literals that the engine cannot use."""
     for token, after in pairwise([*pieces, Token("end", "", -1)]):
         if token.kind == "regex" and (wrong := regex_problem(token.text)):
             yield LiteralError(wrong, token.start)
@@ -67,7 +67,7 @@ def literal_errors(pieces: Sequence[Token]) -> Iterator[LiteralError]:
 
 
 def culprits(error: str, pieces: Sequence[Token]) -> str:
-    """The end of a sentence about an error of a run: the regular expressions or pictures that it can be about, empty for any other error.
+    """Return the end of a sentence about a run's error: the regular expressions or pictures that can cause it; empty for any other error.
 
     Their text comes from the expression and never from data.
     """
@@ -87,7 +87,7 @@ def named(argument: PictureArgument) -> str:
 
 
 def regex_problem(text: str) -> str | None:
-    """A sentence when the engine cannot compile a regular expression, written with its slashes."""
+    """Return a sentence if the engine cannot compile a regular expression. `text`: with its slashes."""
     error = trial(f'$contains("", {text})')
     if error is None or "Invalid regex" not in error:
         return None
@@ -95,12 +95,12 @@ def regex_problem(text: str) -> str | None:
 
 
 def regex_reason(error: str) -> str:
-    """The last line of the engine's report, which points at nothing but the regular expression itself."""
+    """Return the last line of the engine's report: it is about the regular expression alone."""
     return error.rpartition("error: ")[2].rpartition("Invalid regex: ")[2].strip().splitlines()[0].rstrip(".")
 
 
 def picture_problem(function: str, picture: str, options: str = "") -> str | None:
-    """A sentence when a function of JSONata cannot use a picture."""
+    """Return a sentence if a function of JSONata cannot use a picture."""
     name = f"the picture `{shown(picture)}` of {function} cannot be used"
     if function in DATES and (unknown := unknown_component(picture)):
         return f"{name}: there is no component `{unknown}`; valid are {' '.join(COMPONENTS)} ({UNKNOWN_COMPONENT})"
@@ -141,7 +141,7 @@ def arguments_at(written: Sequence[Token], start: int) -> list[list[Token]]:
 
 
 def options_after(arguments: Sequence[Sequence[Token]]) -> str:
-    """The literal options of `$formatNumber`, as the end of a call's arguments; empty where they are computed or absent."""
+    """Return the literal options of `$formatNumber`, as the end of a call's arguments; empty if they are computed or absent."""
     tokens = [token for argument in arguments[:1] for token in argument]
     literal = tokens and tokens[0].text == "{" and all(token.kind in {"string", "mark", "number"} for token in tokens)
     return f", {''.join(token.text for token in tokens)}" if literal else ""
@@ -152,7 +152,7 @@ def is_text(argument: Sequence[Token]) -> bool:
 
 
 def text_of(argument: Sequence[Token], texts: Mapping[str, str]) -> str | None:
-    """The text of an argument, as far as the expression itself gives it."""
+    """Return the text of an argument, if the expression itself gives it."""
     if len(argument) != 1:
         return None
     return string_value(argument[0].text) if argument[0].kind == "string" else texts.get(argument[0].text)

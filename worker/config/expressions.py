@@ -1,6 +1,6 @@
 """Templates and conditions: values of route files that may hold expressions, compiled.
 
-They are made of functions of modules, never of functions within functions: another process compiles changed routes and sends them over.
+They consist of functions of modules, never of nested functions: another process compiles changed routes and sends them to the worker by pickle.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from worker.core.evaluation import UNDEFINED
 from worker.core.ports import Evaluator
 
 Part = Callable[[Sequence[Any]], Any]
-"""Makes a value of those of the template's expressions."""
+"""Makes a value from the values of the template's expressions."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Compilation:
 
 
 class CompiledTemplate:
-    """A `Template`: null stays null; what yields nothing is treated as `missing` says."""
+    """A `Template`: null stays null; `missing` decides about expressions that yield nothing."""
 
     def __init__(self, part: Part, batch: ExpressionBatch, missing: MissingRule = "omit") -> None:
         self._part = part
@@ -50,7 +50,7 @@ class CompiledTemplate:
 
 
 class CompiledCondition:
-    """A `Condition`: true as `$boolean` sees the value; nothing is false."""
+    """A `Condition`: the value's `$boolean`; nothing counts as false."""
 
     def __init__(self, part: Part, batch: ExpressionBatch) -> None:
         self._part = part
@@ -79,7 +79,7 @@ def compile_expression(text: str, location: SourceLocation = NO_LOCATION, missin
 
 
 def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
-    """As `compile_expression`, for its truth."""
+    """Compile a condition, like `compile_expression`."""
     return CompiledCondition(*bare_part(text, location))
 
 
@@ -100,7 +100,7 @@ def bare_part(text: str, location: SourceLocation, member: str = "") -> tuple[Pa
 
 
 def text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> Part:
-    """`whole`: in a longer text every expression must yield something; otherwise the text has a gap there."""
+    """Compile a text. `whole`: in a longer text every expression must yield a value; otherwise the text has a gap there."""
     try:
         single = whole_expression(text)
         pieces = parts(text)
@@ -116,7 +116,7 @@ def text_part(text: str, location: SourceLocation, place: Place, compilation: Co
 
 
 def expression_part(embedded: Embedded, location: SourceLocation, compilation: Compilation, member: str = "") -> Part:
-    """The value of one expression, by its index in the batch. `member`: what it makes, for errors."""
+    """Return the part for one expression, by its index in the batch. `member`: the member that it makes, for errors."""
     text = embedded.text
     try:
         variables = parse_expression(text)

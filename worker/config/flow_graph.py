@@ -15,7 +15,7 @@ USED = ("path", "query", "body", "reason", "find", "set", "publish", "input", "f
 
 
 def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
-    """`node` is the runbook's; every step that it names exists."""
+    """Check the graph. `node`: the runbook's; every step that it names exists."""
     edges = {name: targets(step) for name, step in runbook.steps.items()}
     beyond = {name: after(name, edges) for name in edges}
     reached = {runbook.first} | beyond[runbook.first]
@@ -41,22 +41,22 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
 
 
 def targets(step: Step) -> list[str]:
-    """The steps that a step may lead to; those of its elements too."""
+    """Return the steps that a step may lead to, with the steps of its elements."""
     return [*following(step), *([step.each.first] if step.each is not None else [])]
 
 
 def following(step: Step) -> list[str]:
-    """The steps that may come after a step has ended."""
+    """Return the steps that may follow a step."""
     return [*(branch.go for branch in step.go), *([step.on_failure] if step.on_failure is not None else [])]
 
 
 def may_end(step: Step) -> bool:
-    """Whether a run may end at a step: it is an end, or the last call, or no branch may hold."""
+    """Whether a run may end at a step: it is an end or the last call, or possibly no branch holds."""
     return step.end is not None or not step.go or all(branch.when is not None for branch in step.go)
 
 
 def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: ConfigNode) -> Collection[str]:
-    """The steps of loops that no branch and no `on_failure` leaves, and an error for each loop; `looping` are the steps that can come back to themselves."""
+    """Return the steps of loops that no branch and no `on_failure` leaves; add an error for each loop. `looping`: the steps that lead back to themselves."""
     ends = {name for name, step in runbook.steps.items() if may_end(step)}
     while grown := {name for name, others in edges.items() if name not in ends and ends.intersection(others)}:
         ends |= grown
@@ -70,7 +70,7 @@ def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: 
 
 
 def check_pauses(runbook: Runbook, looping: Collection[str], beyond: Mapping[str, Collection[str]], steps: ConfigNode) -> None:
-    """Warns of a loop in which no step waits: it takes its rounds as fast as the answers come."""
+    """Warn of a loop in which no step waits: it repeats as fast as the answers arrive."""
     told: set[str] = set()
     for name in looping:
         loop = {other for other in looping if other in beyond[name] and name in beyond[other]}
@@ -95,7 +95,7 @@ def method_names(method: Method) -> set[str]:
 
 
 def check_variables(step: Step, known: Collection[str], node: ConfigNode) -> None:
-    """The input or an earlier step may set every variable that a step uses."""
+    """Check that the input or an earlier step may set every variable that a step uses."""
     for member in USED:
         check_uses(node.child(member), known)
     if step.method is not None:

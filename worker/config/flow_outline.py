@@ -1,4 +1,4 @@
-"""A runbook in words: what starts it, what each step does in short, and where it leads. Charts and lists are made of it."""
+"""A runbook in words, for charts and lists: its starts, a summary of each step, and the next steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABEL_LENGTH = 60
 
 
 def starts(runbook: Runbook) -> list[str]:
-    """What starts it, apart from webhooks."""
+    """Return the starts of a runbook, except webhooks."""
     found = [f"queue {runbook.queue}"] if runbook.queue else []
     found += [f"schedule {runbook.schedule}"] if runbook.schedule else []
     return [*found, f"POST /runbooks/{runbook.name}"] if runbook.endpoint else found
@@ -45,7 +45,7 @@ def described(step: Step) -> str:
 
 
 def edges(step: Step) -> Iterator[tuple[str, str]]:
-    """Where it leads, and when."""
+    """Yield the next steps and their conditions."""
     if step.each is not None:
         yield step.each.first, "each"
     for branch in step.go:

@@ -1,4 +1,4 @@
-"""Finds the calls of `$fail`, `$date`, `$table` and `$id` in an expression, with what they say as literals, and checks that."""
+"""Finds the calls of `$fail`, `$date`, `$table` and `$id` in an expression, and checks their literal arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """One call. `start`: its offset. `arguments`: the tokens of each, without space; `members`: those of the object that is the second argument."""
+    """One call. `start`: its offset. `arguments`: the tokens of each, without space; `members`: of the object that is the second argument."""
 
     name: str
     start: int
@@ -37,7 +37,7 @@ class FunctionCall:
 
 
 def calls_of(pieces: Sequence[Token]) -> list[FunctionCall]:
-    """The calls in order. A name that the expression also uses without calling it is a variable of its author, not one of these functions."""
+    """Return the calls in order. A name that the expression also uses without a call is the author's variable, not one of these functions."""
     written = [token for token in pieces if token.kind not in {"space", "comment"}]
     called = [index for index, token in enumerate(written[:-1]) if token.text in NAMES and token.kind == "variable" and written[index + 1].text == "("]
     own = {token.text for index, token in enumerate(written) if token.kind == "variable" and index not in called}
@@ -52,7 +52,7 @@ def call_at(written: Sequence[Token], index: int) -> FunctionCall:
 
 
 def separated(written: Sequence[Token], index: int) -> list[list[Token]]:
-    """What stands between the commas up to the bracket that closes; empty where nothing does."""
+    """Return the pieces between the commas, up to the closing bracket; empty if there are none."""
     found: list[list[Token]] = [[]]
     owed: list[str] = []
     for token in written[index:]:
@@ -92,7 +92,7 @@ def literal_value(text: str) -> str:
 
 
 def picture_problem(picture: str) -> str | None:
-    """What a picture of `$date` lacks or must not have: a date with no year would be one of this year."""
+    """Return what a picture of `$date` lacks or must not have: a date without a year would get the present year."""
     if unknown := unknown_component(picture):
         return f"its picture has no component `{unknown}`; valid are {' '.join(COMPONENTS)}"
     components = {part.strip()[:1] for part in picture.replace("[[", "").split("[")[1:]}
@@ -102,6 +102,6 @@ def picture_problem(picture: str) -> str | None:
 
 
 def unknown_component(picture: str) -> str | None:
-    """The first component of a date's picture that JSONata does not know. `[[` is a bracket that is shown."""
+    """Return the first component of a date's picture that JSONata does not know. `[[` is a literal bracket."""
     found = COMPONENT.findall(picture.replace("[[", ""))
     return next((letter for letter in found if letter not in COMPONENTS and letter != "]"), None)

@@ -8,7 +8,7 @@ Edges = Mapping[str, Collection[str]]
 
 
 def after(start: str, edges: Edges) -> set[str]:
-    """The names that can come after one, itself among them when it is in a loop."""
+    """Return the names that can follow `start`, including `start` itself if it is in a loop."""
     found: set[str] = set()
     waiting = list(edges[start])
     while waiting:

@@ -33,7 +33,7 @@ def written_address(host: str) -> IPAddress | None:
 
 
 def is_host(host: str) -> bool:
-    """Whether it is an IP address or may be the name of a host, in ASCII as a URL has it: yarl takes spaces and empty labels."""
+    """Whether the text is an IP address or may be a host name, in ASCII as in a URL. yarl also accepts spaces and empty labels."""
     if written_address(host) is not None:
         return True
     name = host.removesuffix(".")
@@ -41,7 +41,7 @@ def is_host(host: str) -> bool:
 
 
 def numeric(host: str) -> bool:
-    """Whether a host is an ambiguous spelling of an IPv4 address (`127.1`, `0x7f000001`, `2130706433`): systems do not agree on them."""
+    """Whether a host is an ambiguous spelling of an IPv4 address (`127.1`, `0x7f000001`, `2130706433`): systems read them differently."""
     return written_address(host) is None and NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
 
 

@@ -1,4 +1,4 @@
-"""The authorization of an integration: what `auth` may say, and what each kind needs."""
+"""The authorization of an integration: the members of `auth`, and the requirements of each kind."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def check_header(name: str, node: ConfigNode, message: str) -> None:
 
 
 def check_grant(auth: OAuth2Auth, node: ConfigNode) -> None:
-    """What each grant and each proof of the client needs, and what only another one knows."""
+    """Check the members that each grant and each client authentication needs, and refuse members of the others."""
     needed = {"username", "password"} if auth.grant == "password" else set()
     signed = auth.client_auth == "private_key_jwt"
     needed |= {"private_key"} if signed else set()
@@ -173,7 +173,7 @@ def check_grant(auth: OAuth2Auth, node: ConfigNode) -> None:
 
 
 def compile_login(auth: LoginAuth, node: ConfigNode, methods: Mapping[str, object]) -> Login | None:
-    """None after errors that leave no login."""
+    """Compile a login; None after errors that leave no login."""
     method = auth.method.removeprefix(f"{node.path[1]}.")
     check_reference(method, "method", sorted(methods), node.child("method"))
     check_header(auth.header, node.child("header"), "`header` cannot be a header that carries a token")

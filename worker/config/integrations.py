@@ -26,7 +26,7 @@ class IntegrationDefinition(ConnectionDefinition):
 
 
 def compile_integration(definition: IntegrationDefinition, node: ConfigNode, references: References) -> Integration:
-    """After errors too, so that runbooks are checked against its methods. `node`: with `customers`, the view of one row."""
+    """Compile an integration, also after errors, so that runbooks are checked against its methods. `node`: with `customers`, the view of one row."""
     members = node.child("methods")
     row = compile_row(node.child("customers"))
     methods = {name: replace(compile_method(method, node.name, members.child(name)), row=row) for name, method in definition.methods.items()}

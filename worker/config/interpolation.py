@@ -32,13 +32,13 @@ class Unfilled(ValueError):
 
 
 class Variables:
-    """The environment and the directory of secrets. It remembers the values that it gave out, so that it can remove them from messages.
+    """The environment and the directory of secrets. It remembers the values that it returned, so that it can remove them from messages.
 
-    It hides the worker's settings and the files that hold them: a route could send them to other systems.
+    It refuses the worker's settings and the files that hold them: a route could send them to other systems.
     """
 
     def __init__(self, environment: Mapping[str, str], secrets: Path, *, placeholders: bool = False) -> None:
-        """`placeholders`: what is not set is replaced by a text that stands for it."""
+        """`placeholders`: a placeholder text replaces each variable that is not set."""
         self._placeholders = placeholders
         self._environment = {name: value for name, value in environment.items() if not name.startswith(OWN)}
         self._own_files = {name: Path(os.path.realpath(path.strip())) for name, path in environment.items() if OWN_FILE.fullmatch(name) and path.strip()}
@@ -55,7 +55,7 @@ class Variables:
         return REFERENCE.sub(self._value, text)
 
     def known(self, text: str) -> str | None:
-        """As `fill`; None where a reference cannot be filled, or only a placeholder stands for it."""
+        """Return the text like `fill`; None if a reference cannot be filled, or only by a placeholder."""
         strict = copy(self)
         strict._placeholders = False  # noqa: SLF001  of its own class
         try:
@@ -116,12 +116,12 @@ class Variables:
 
 
 def trimmed(name: str, value: str) -> str:
-    """The value of a variable without what it gets when it is set from a file; a secret has no white space around it either."""
+    """Return the value of a variable without the characters that a file adds; a secret also without white space around it."""
     return trim(value) if is_secret_name(name) else value.strip(ADDED)
 
 
 def placeholder(name: str) -> str:
-    """Stands for a variable or secret that is not set: an address, a host, or a text as long as a secret must be. It leads nowhere."""
+    """Return a placeholder for a variable or secret that is not set: an address, a host, or a text as long as a secret must be. The address leads nowhere."""
     words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     host = f"{words}.invalid"
     if "url" in words or "address" in words:

@@ -1,4 +1,4 @@
-"""Explains the engine's error codes in sentences without data; the engine's own texts quote it."""
+"""Explains the engine's error codes in sentences without data; the engine's own texts quote data."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ TOKENS = {
 
 
 def explain(complaint: str, literals: frozenset[str]) -> str:
-    """A sentence for an engine's complaint, with its code. It keeps the text of $error and $assert when the expression holds it (`literals`)."""
+    """Return a sentence for an engine's error, with its code. It keeps the text of $error and $assert if the expression holds it (`literals`)."""
     found = CODE.search(complaint)
     code = found[1] if found else ""
     if code in RAISED_BY_THE_AUTHOR and (text := complaint.split(": ", 1)[-1]) in literals:
@@ -111,7 +111,7 @@ def explain(complaint: str, literals: frozenset[str]) -> str:
 
 
 def syntax(complaint: str) -> str:
-    """A sentence for a parser's complaint about brackets and marks, which come from the expression and not from data."""
+    """Return a sentence for a parser's error about brackets and marks: they come from the expression and not from data."""
     if expected := re.search(r"Expected (\w+)", complaint):
         return f"{TOKENS.get(expected[1], expected[1])} is expected"
     if unexpected := re.search(r"Syntax error: (\w+)(?:\((.*)\))?", complaint):

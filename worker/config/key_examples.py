@@ -12,13 +12,13 @@ SECTIONS = "sections"
 
 
 def read_examples() -> Mapping[str, Mapping[str, Any]]:
-    """Definition to key to example; `sections` has one definition for each top-level key."""
+    """Return the examples, by definition and key; `sections` has one definition for each top-level key."""
     found: Mapping[str, Mapping[str, Any]] = YAML(typ="safe", pure=True).load(files("worker.config").joinpath("key_examples.yaml").read_text("utf-8"))
     return found
 
 
 def with_example(member: dict[str, Any], written: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The schema of a key with an example: its own, the one that is written for it, or one of its values."""
+    """Return the schema of a key with an example: its own, the written one, or one of its values."""
     if "examples" in member:
         return member
     example = written[key] if key in written else one_of(member)
@@ -26,7 +26,7 @@ def with_example(member: dict[str, Any], written: Mapping[str, Any], key: str) -
 
 
 def one_of(member: Mapping[str, Any]) -> Any:
-    """A value of a fixed set, rather not the default; None for any other schema."""
+    """Return a value of a fixed set, if possible not the default; None for any other schema."""
     if "const" in member:
         return member["const"]
     values = member.get("enum") or ([True, False] if member.get("type") == "boolean" else [])

@@ -1,4 +1,4 @@
-"""The kinds of definitions: the sections of a route file, in the order in which they are compiled, each after those that it refers to."""
+"""The kinds of definitions: the sections of a route file in their order of compilation, each after the kinds that it refers to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from worker.config.webhooks import WebhookDefinition, compile_webhook
 class DefinitionKind:
     """`compile` makes the frozen object of a definition; None after an error that leaves nothing to check. `about`: for the JSON Schema.
 
-    `each`: the definitions that one of a route file stands for.
+    `each`: returns the definitions that one definition of a route file stands for.
     """
 
     model: type[Definition]

@@ -45,7 +45,7 @@ class LeftOut:
     definitions: frozenset[tuple[str, int]] = frozenset()
 
     def with_more(self, problems: Iterable[Problem], definitions: Iterable[ConfigNode], *, whole_files: bool) -> LeftOut:
-        """Leave out the definitions that hold these mistakes too; the whole file where that is asked for, or where a mistake is in no definition."""
+        """Return this with the definitions that hold these mistakes; with the whole file if `whole_files`, or if a mistake is outside of all definitions."""
         nodes = list(definitions)
         texts = {node.file.name: node.file.text for node in nodes}
         files, left = set(self.files), set(self.definitions)
@@ -70,9 +70,9 @@ class CompiledDirectory:
 
 
 def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False) -> Routes:
-    """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every error of every file.
+    """Compile all `*.yaml` and `*.yml` files of the directory. Raises `ConfigError` with every error of every file.
 
-    `compared`: a catalogue to check the routes against, instead of the clients' own. `placeholders`: variables and secrets that are not set are no errors, for
+    `compared`: a catalogue to check the routes against, instead of the clients' own. `placeholders`: accept variables and secrets that are not set, for
     commands that connect to nothing.
     """
     compiled = compile_directory(directory, environment, secrets, compared, placeholders=placeholders)
@@ -84,7 +84,7 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, 
 def compile_directory(
     directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False, left: LeftOut = LeftOut()
 ) -> CompiledDirectory:
-    """As `load_routes`, without what is `left` out; mistakes are part of the result."""
+    """Compile like `load_routes`, without the parts in `left`; mistakes are part of the result."""
     variables = Variables(environment, secrets, placeholders=placeholders)
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -119,7 +119,7 @@ def last_line(node: ConfigNode) -> int:
 
 
 def route_files(directory: Path) -> list[Path]:
-    """In the order of names; none where the directory cannot be read."""
+    """Return the route files in the order of names; none if the directory cannot be read."""
     try:
         return sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
     except OSError:
@@ -129,7 +129,7 @@ def route_files(directory: Path) -> list[Path]:
 def read_files(
     directory: Path, variables: Variables, problems: list[Problem], warnings: list[Problem], excerpts: Excerpts, left: Collection[str] = ()
 ) -> Iterator[ConfigNode]:
-    """The root of each file that can be read, in the order of names; `left`: names of files that are left out."""
+    """Return the root of each readable file, in the order of names; `left`: names of files to leave out."""
     try:
         next(directory.iterdir(), None)
     except OSError as error:
@@ -145,7 +145,7 @@ def read_files(
         if path.exists() and not path.is_file():
             problems.append(Problem(name, 0, 0, "it is not a file: a directory, pipe or device cannot be a route file"))
             continue
-        if leads_out(path, directory):  # what it leads to may be a secret of the worker's own, and errors show lines of route files
+        if leads_out(path, directory):  # its target may be one of the worker's secrets, and errors show lines of route files
             problems.append(Problem(name, 0, 0, "it is a link that leads out of the folder of route files: put the file itself there"))
             continue
         try:
@@ -225,9 +225,9 @@ def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
 
 
 def source_of(node: ConfigNode, variables: Variables) -> str:
-    """What a definition says, with a digest of the secret files that it names: their content may change where their names stay.
+    """Return the text of a definition, with a digest of the secret files that it names: their content may change while their names stay.
 
-    A client reads its own again when Halo refuses it, and the `auth` of an integration is replaced beside the routes (`digest_of`).
+    Not of a client's: the client reads them again when Halo refuses it. Not of an integration's `auth`: that is replaced beside the routes (`digest_of`).
     """
     text = f"{node.kind} {node.value!r}"
     named = repr(node.child("methods").value) if node.kind == "integrations" else "" if node.kind == "clients" else text
@@ -236,7 +236,7 @@ def source_of(node: ConfigNode, variables: Variables) -> str:
 
 
 def digest_of(routes: Routes) -> str:
-    """Stands for the tables, and for how integrations are reached, with the secrets of their files."""
+    """Return a digest of the tables and of the integrations' connections, with the secrets of their files."""
     reached = [[repr(getattr(each, item.name)) for item in fields(each) if item.compare and item.name != "auth"] for each in connections(routes)]
     proofs = [[repr(getattr(each.auth, item.name)) for item in fields(each.auth)] for each in connections(routes)]
     logins = [each.auth.login.source for each in connections(routes) if each.auth.login is not None]
@@ -244,12 +244,12 @@ def digest_of(routes: Routes) -> str:
 
 
 def connections(routes: Routes) -> Iterator[Integration]:
-    """The integrations, and those of each customer."""
+    """Yield the integrations, and the integration of each customer."""
     yield from (each for integration in routes.integrations.values() for each in integration.each)
 
 
 def values_of(routes: Routes, variables: Variables) -> Iterator[str]:
-    """Every filled value but the addresses and hosts of APIs, which are no secrets and occur in many responses."""
+    """Yield every filled value except the addresses and hosts of APIs: they are no secrets and occur in many responses."""
     addresses = {client.url for client in routes.clients.values()} | {integration.base_url for integration in connections(routes)}
     hosts = {host for integration in connections(routes) for host, _ in integration.allow_hosts}
     yield from (value for value in variables.given if value.rstrip("/") not in addresses and value.partition(":")[0].lower() not in hosts)

@@ -1,4 +1,4 @@
-"""Checks what `$table`, `$id` and `$date` say as literals: the names of tables, entities and members, and pictures."""
+"""Checks the literal arguments of `$table`, `$id` and `$date`: the names of tables, entities and members, and pictures."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def id_problems(call: FunctionCall, at: list[int], location: SourceLocation) -> 
 
 
 def misspelt(entity: str, name: str) -> list[str]:
-    """The published members that a name may mean; empty for one that is right, or not known to be wrong: lists have members that no POST takes."""
+    """Return the published members that a name may mean; empty for a right name, and for a possibly right one: lists have members that no POST takes."""
     catalogue = load()
     post = catalogue.methods_of(entity).get("POST")
     known = catalogue.body_members(post) if post is not None else {}

@@ -37,7 +37,7 @@ class FindDefinition(Definition):
 def compile_find(
     definition: FindDefinition | None, sent: Checks, node: ConfigNode, make: Callable[[ConfigNode, MissingRule], Template] = template
 ) -> Find | None:
-    """The GET of the entity that `sent` is about; `make` compiles the values."""
+    """Compile the GET of the entity that `sent` is about; `make` compiles the values."""
     if definition is None:
         return None
     entity = sent.operation.entity

@@ -1,4 +1,4 @@
-"""Makes mappings, lists and texts again at run time, and decides what becomes of a member whose expression yields nothing."""
+"""Makes mappings, lists and texts at run time, and decides about members whose expression yields nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """An expression that yielded nothing: its place, such as `the expression at routes/a.yaml:5:3`, and the member that it was to make."""
+    """An expression that yielded nothing: its place, such as `the expression at routes/a.yaml:5:3`, and the member that it should make."""
 
     place: str
     member: str = ""
@@ -28,7 +28,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Absent(Undefined):
-    """Nothing, with its reasons."""
+    """The absent value, with its reasons."""
 
     gaps: tuple[Gap, ...]
 
@@ -54,7 +54,7 @@ class Composer(Generic[G]):
     problems: list[Problem]
 
     def part(self, value: Any, location: SourceLocation, place: Place) -> Callable[[G], Any]:
-        """Makes the value, or `Absent`."""
+        """Return the function that makes the value, or `Absent`."""
         if isinstance(value, str):
             return self.compile_text(value, location, place)
         if isinstance(value, Mapping):
@@ -112,7 +112,7 @@ def gaps_of(result: Any) -> tuple[Gap, ...]:
 
 
 def settled(result: Any, missing: MissingRule) -> Any:
-    """The value of a template; null for nothing. Raises `ExpressionError` where nothing may be missing."""
+    """Return the value of a template; null for an absent value. Raises `ExpressionError` if no value may be missing."""
     if not isinstance(result, Undefined):
         return result
     if missing == "fail" and (gaps := gaps_of(result)):
@@ -123,7 +123,7 @@ def settled(result: Any, missing: MissingRule) -> Any:
 
 
 def concatenate(pieces: Sequence[str | Callable[[G], Any]], *, whole: bool = False) -> Callable[[G], Any]:
-    """One text of literal pieces and values. A piece that yields nothing is empty text; with `whole` the text is nothing then."""
+    """Return the function that joins literal pieces and values to one text. A piece that yields nothing is empty; with `whole` it makes the text absent."""
     if all(isinstance(piece, str) for piece in pieces):
         return partial(literal_value, "".join(map(str, pieces)))
     return partial(made_text, pieces, whole)

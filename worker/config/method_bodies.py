@@ -1,4 +1,4 @@
-"""Bodies of methods: what is sent, and as what."""
+"""Bodies of methods: their content and its kind."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from worker.core.media_types import FORM, BodyKind, disagreement, is_json, media
 
 CONTENT_TYPE = "content-type"
 WRAPPED: tuple[BodyKind, ...] = ("multipart", "base64")
-"""Kinds that a body names by its only member: `body: {base64: "<<File>>"}`."""
+"""Kinds that the only member of a body names: `body: {base64: "<<File>>"}`."""
 FILE_MEMBERS = ("base64", "filename", "content_type")
 FORM_RULE = "a form is a mapping from names to texts, numbers, true or false"
 
 
 def compile_body(node: ConfigNode, kind: BodyKind, missing: MissingRule, headers: Mapping[str, Any]) -> RunTemplate | None:
-    """`node`: of the method; `headers`: by name, as the file has them."""
+    """Compile the body. `node`: of the method; `headers`: by name, as in the file."""
     body = node.child("body")
     if kind in WRAPPED:
         return run_template(body.child(kind), missing)
@@ -62,7 +62,7 @@ def wrapper_of(body: Any) -> BodyKind | None:
 
 
 def check_parts(node: ConfigNode) -> None:
-    """Parts are texts, numbers, true or false, or files."""
+    """Check that parts are texts, numbers, true or false, or files."""
     if not isinstance(node.value, dict) or not node.value:
         node.add_error("`multipart` is a mapping from names to texts, numbers, true, false or files ({base64: …, filename: …})")
     for name, part in node.members.items():
@@ -82,7 +82,7 @@ def content_type_of(headers: Mapping[str, Any]) -> str:
 
 
 def claims_json(body: Any, headers: Mapping[str, Any]) -> bool:
-    """Whether a text goes out as JSON: its content type says so, or it looks like that and nothing says otherwise."""
+    """Whether a text is sent as JSON: its content type says so, or it looks like JSON and has no other content type."""
     named = any(name.lower() == CONTENT_TYPE for name in headers)
     return isinstance(body, str) and (is_json(content_type_of(headers)) if named else looks_like_json(body))
 

@@ -17,7 +17,7 @@ class Caller(Protocol):
     def reserve(
         self, method: Method, values: Values, *, timeout: float | None = None, after: Exchange | None = None
     ) -> AbstractAsyncContextManager[Slot | Exchange]:
-        """As `Halo.reserve`; raises what `call` raises."""
+        """Reserve a call like `Halo.reserve`; raises the errors of `call`."""
         ...
 
     async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request

@@ -1,4 +1,4 @@
-"""Credentials in the headers of methods: where they may stand, and that the variables that hold them have names that are masked."""
+"""Checks credentials in the headers of methods: where they are allowed, and that their variables have names that displays mask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = "`token`, `secret`, `password`, `cookie` or `api_key`"
 
 
 def check_credentials(method: ConfigNode, *, allowed: bool) -> None:
-    """Adds an error for each credential header that the method must not set, and for each variable in one that displays would show.
+    """Add an error for each credential header that the method must not set, and for each variable in such a header that displays would show.
 
     A variable of a run travels in its messages. Displays mask it by its name.
     """
@@ -41,7 +41,7 @@ def check_names(node: ConfigNode, header: str, *, strict: bool) -> None:
 
 
 def last_name(text: str) -> str:
-    """The name under which the value of a `<<…>>` stands in a message."""
+    """Return the name of a `<<…>>` value in a message."""
     if not PAYLOADS.match(text):
         return text
     try:
@@ -52,7 +52,7 @@ def last_name(text: str) -> str:
 
 
 def check_login_method(method: Method, node: ConfigNode) -> None:
-    """A login belongs to no run: it has no variables. Adds an error for each, and for answers that hold no token."""
+    """Add an error for each variable of a login: a login belongs to no run. Also add an error for answers that hold no token."""
     for each in texts(node):
         for piece in pieces(each):
             if not isinstance(piece, Embedded):

@@ -1,4 +1,4 @@
-"""`pages` of a method: how the further pages of a list are found, and where each holds its items."""
+"""`pages` of a method: how to find the further pages of a list, and the place of the items in each page."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PagesDefinition(Definition):
 
 
 def compile_pages(definition: PagesDefinition | None, verb: str, query: frozenset[str], node: ConfigNode) -> Pages | None:
-    """`query`: the parameters that the method sets; a cursor replaces one of them after the first page. None without `pages`, and after errors."""
+    """Compile `pages`; None without it, and after errors. `query`: the parameters that the method sets; a cursor replaces one of them after the first page."""
     if definition is None:
         return None
     if verb != "GET":
@@ -73,7 +73,7 @@ def compile_pages(definition: PagesDefinition | None, verb: str, query: frozense
 
 
 def answer_path(node: ConfigNode) -> VariablePath | None:
-    """An expression over one answer; None where there is none, and after errors."""
+    """Return the path in one answer; None without an expression, and after errors."""
     path = compile_variable_path(node)
     if path is not None and path.root not in {"response", "headers"}:
         node.add_error(f"`{node.name}` must begin with `response` or `headers`")
@@ -81,7 +81,7 @@ def answer_path(node: ConfigNode) -> VariablePath | None:
 
 
 def items_of(node: ConfigNode) -> VariablePath:
-    """The place of the list: the items of all pages are put there, so it is made of members only."""
+    """Return the place of the list. The worker puts the items of all pages there, so the path may hold only members."""
     path = compile_variable_path(node) or parse_variable("response")
     if path.root != "response" or not all(isinstance(part, MemberPart) for part in path.parts):
         node.add_error("`items` must be `response` or members of it, such as `response^data^items`")

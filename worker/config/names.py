@@ -19,7 +19,7 @@ OWN_NAMES = frozenset(("clients", "integrations"))
 
 
 def check_names(definitions: Sequence[ConfigNode]) -> None:
-    """Clients, integrations and all routes together each have unique names of plain characters."""
+    """Check that names have plain characters, and are unique among clients, among integrations, and among all routes."""
     seen: dict[tuple[str, str], ConfigNode] = {}
     for node in definitions:
         if not NAME.fullmatch(node.name) or len(node.name) > LONGEST:
@@ -30,7 +30,7 @@ def check_names(definitions: Sequence[ConfigNode]) -> None:
 
 
 def check_clients(references: References) -> None:
-    """Every route names a client that exists, also a route that has other errors."""
+    """Check that every route names an existing client, also a route with other errors."""
     clients = references.names("clients")
     for node in references.definitions:
         client = node.child("client")
@@ -60,7 +60,7 @@ class QueueConsumer:
 
 
 def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
-    """No two routes consume from one queue or its companions, and no route declares such a queue for events or results, since its arguments would differ."""
+    """Check that each queue and its companions have one consumer, and that no route declares such a queue for events or results: its arguments would differ."""
     owners: dict[str, QueueConsumer] = {}
     for consumer in queue_consumers(definitions, routes):
         if check_own(consumer.queue, consumer.queue_node):
@@ -96,7 +96,7 @@ def check_own(queue: str, node: ConfigNode) -> bool:
 
 
 def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
-    """Whichever route declares an absent exchange gives it the same type."""
+    """Check that all routes give an exchange the same type, because any of them may declare it."""
     types: dict[str, tuple[str, ConfigNode]] = {}
     for node in definitions:
         for exchange, place in exchanges_of(node, routes):
@@ -106,7 +106,7 @@ def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
 
 
 def first_of(node: ConfigNode, routes: Routes) -> Subscriber | None:
-    """The subscriber of this definition; over several clients that of the first, which has the exchange and queue of all."""
+    """Return the subscriber of this definition; over several clients that of the first: all have the same exchange and queue."""
     return next((routes.subscribers[name] for name in meant(node.name, routes.subscribers)), None)
 
 

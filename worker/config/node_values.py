@@ -1,4 +1,4 @@
-"""Compiles the value of one node. After an error, which the node collects, the result yields nothing."""
+"""Compiles the value of one node. After an error the node collects it, and the result yields nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compiled(node: ConfigNode, compile_value: Callable[[Any, ConfigNode], T]) ->
 
 
 def compiled_text(node: ConfigNode, compile_text: Callable[[str, ConfigNode], T]) -> T | None:
-    """None for anything but text, which validation reports, and after errors."""
+    """Compile a text; None for any other value, which validation reports, and after errors."""
     return compiled(node, compile_text) if isinstance(node.value, str) and node.value else None
 
 
@@ -39,7 +39,7 @@ def condition(node: ConfigNode) -> Condition | None:
 
 
 def expression(node: ConfigNode) -> Template | None:
-    """JSONata in braces, without them, or in several pieces of one text."""
+    """Compile JSONata in braces, without them, or in several pieces of one text."""
     return compiled_text(node, compile_template if isinstance(node.value, str) and OPEN in node.value else compile_expression)
 
 
@@ -48,7 +48,7 @@ def text_template(node: ConfigNode) -> Template | None:
 
 
 def transform(node: ConfigNode, missing: MissingRule = "omit") -> Template | None:
-    """One JSONata text, or a mapping or list with expressions, in which nothing is treated as `missing` says."""
+    """Compile one JSONata text, or a mapping or list with expressions. `missing` decides about expressions that yield nothing."""
     if node.value is None:
         return None
     if not isinstance(node.value, (str, dict, list)):
@@ -81,7 +81,7 @@ def response_variables(node: ConfigNode) -> Mapping[str, VariablePath]:
 
 
 def request_variables(node: ConfigNode) -> Mapping[str, VariablePath]:
-    """The same, of the starting payload alone."""
+    """Return the same for the starting payload alone."""
     return compile_variables(node, ("request",))
 
 
@@ -99,7 +99,7 @@ def compile_variables(node: ConfigNode, roots: tuple[str, ...]) -> Mapping[str, 
 
 
 def no_variable(name: str) -> str:
-    """The reason why no variable of a run can have this name; empty for a name that fits."""
+    """Return why no variable of a run can have this name; empty for a valid name."""
     if not VARIABLE.fullmatch(name):
         return f"`{name}` cannot be the name of a variable: {VARIABLE_CHARACTERS}"
     return f"`{name}` cannot be the name of a variable: every run defines it" if name in RUN_NAMES else ""

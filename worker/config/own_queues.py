@@ -1,4 +1,4 @@
-"""The worker's own queues carry the names of routes: no two routes may have one queue of them."""
+"""Checks the worker's own queues: their names contain route names, and no two routes may share one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATE = (state_queue, wait_queue, known_stream, born_marker, birth_lock)
 
 
 def check_own_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
-    """Names may hold dots, so the name of one route may be that of another and the end of a queue: `tickets` and `tickets.born`."""
+    """Check that all queue names differ. Names may hold dots, so one route's name may equal another's plus the end of a queue: `tickets` and `tickets.born`."""
     nodes = {node.name: node for node in definitions if node.kind in {"subscribers", "runbooks"}}
     owners: dict[str, str] = {}
     for route, queue in own_queues(routes):
@@ -25,7 +25,7 @@ def check_own_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
 
 
 def own_queues(routes: Routes) -> Iterator[tuple[str, str]]:
-    """The route and the queue of each, routes with shorter names first. A runbook with a schedule has a state as subscribers have."""
+    """Yield each route with each of its queues, routes with shorter names first. A runbook with a schedule has a state like a subscriber."""
     for route in sorted([*routes.subscribers, *(name for name, runbook in routes.runbooks.items() if runbook.schedule)], key=len):
         yield from ((route, queue(route)) for queue in STATE)
     for route in sorted(routes.runbooks, key=len):

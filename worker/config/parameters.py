@@ -26,7 +26,7 @@ DATES = frozenset(("lastupdatefromdate", "lastupdatetodate"))
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What parameters are checked against. `own`: query parameters that the worker sets, in lower case."""
+    """The rules for parameters. `own`: query parameters that the worker sets, in lower case."""
 
     catalogue: Catalogue
     operation: Operation
@@ -82,7 +82,7 @@ def path_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
 
 
 def literal(node: ConfigNode) -> Any:
-    """The value that the file itself gives, with its variables filled in; None where an expression or a variable of a run gives it."""
+    """Return the literal value in the file, with its variables filled in; None if an expression or a variable of a run makes it."""
     if not isinstance(node.value, str):
         return node.value
     if OPEN in node.value or OPEN_VARIABLE in node.value:
@@ -91,7 +91,7 @@ def literal(node: ConfigNode) -> Any:
 
 
 def check_segment(node: ConfigNode) -> None:
-    """A literal that cannot be a segment of a path is an error."""
+    """Add an error for a literal that cannot be a segment of a path."""
     value = literal(node)
     if value is None or isinstance(value, dict | list):
         return  # validation reports these
@@ -102,7 +102,7 @@ def check_segment(node: ConfigNode) -> None:
 
 
 def check_type(node: ConfigNode, operation: Operation, name: str) -> None:
-    """A literal that does not fit the type of its query parameter is an error."""
+    """Add an error for a literal that does not fit the type of its query parameter."""
     value = literal(node)
     if not isinstance(value, dict | list) and (wrong := misfit(operation.query_parameters.get(name, "any"), value)):
         node.add_error(f"`{name}` {wrong}")
@@ -134,12 +134,12 @@ def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
 
 
 def missing_path(checks: Checks, given: Iterable[str]) -> list[str]:
-    """The parameters of the path that nothing supplies."""
+    """Return the parameters of the path without a source."""
     return [name for name in checks.operation.path_parameters if name not in set(given)]
 
 
 def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> Iterable[str]:
-    """A transform that is a mapping has these keys, and parameters that the operation knows. The path parameters that it supplies."""
+    """Check that a mapping has only these keys, and parameters that the operation knows. Return the path parameters that it supplies."""
     if isinstance(node.value, list):
         node.add_error(f"`{node.name}` must be a mapping with {', '.join(keys)}, or one JSONata text")
     for name, member in node.members.items():
@@ -152,17 +152,17 @@ def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> 
 
 
 def unmarked(node: ConfigNode) -> ConfigNode:
-    """The mapping under the names of its members: without the `?` of those that may be missing."""
+    """Return the mapping by the names of its members, without the `?` of optional members."""
     return replace(node, children={member_name(name)[0]: member for name, member in node.members.items()})
 
 
 def supplies_any_path(node: ConfigNode) -> bool:
-    """Whether a transform computes its path parameters, so that only a run of it can tell which."""
+    """Whether a transform computes its path parameters: only a run can then show their names."""
     return node.exists and (not isinstance(node.value, dict) or isinstance(node.value.get("path"), str))
 
 
 def require_path(route: ConfigNode, checks: Checks, given: Iterable[str], holder: str) -> None:
-    """Adds an error for the parameters of the path that nothing supplies."""
+    """Add an error for the parameters of the path without a source."""
     if missing := missing_path(checks, given):
         names = " and ".join(f"`{name}`" for name in missing)
         route.child("entity").add_error(f"{checks.operation.entity} needs {names} under {holder}")

@@ -30,7 +30,7 @@ class Scope:
 
 
 class NotSimple(Exception):
-    """The path leads through a list, where JSONata's sequences begin: the engine has to answer."""
+    """The path leads through a list, where JSONata uses sequences: the engine has to evaluate it."""
 
 
 class ValuePath:
@@ -53,7 +53,7 @@ class ValuePath:
 
 
 def simple_path(text: str) -> ValuePath | None:
-    """The path that an expression is, or None."""
+    """Return an expression as a simple path, or None."""
     found = PATH.fullmatch(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Checks what a route sends to Halo against the published schema: names of members, and the types of literal values, at any depth."""
+"""Checks a route's payload for Halo against the published schema: names of members, and the types of literal values, at any depth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PART_OF_A_NUMBER = re.compile(r"[-+\d\s]*")
 
 @dataclass(frozen=True, slots=True)
 class PayloadCheck:
-    """`published`: None where nothing is to be checked. `allowed`: names in lower case that are accepted."""
+    """`published`: None if there is nothing to check. `allowed`: accepted names, in lower case."""
 
     published: Members | None
     operation: Operation
@@ -30,21 +30,21 @@ class PayloadCheck:
 
     @classmethod
     def of(cls, operation: Operation, allow_unknown: Any) -> Self:
-        """`allow_unknown`: as the route has it; true accepts everything; None: there is no such key."""
+        """Return the check for an operation. `allow_unknown`: the route's value; true accepts everything; None: the route has no such key."""
         names = allow_unknown if isinstance(allow_unknown, list) else []
         known = {*map(str, names), *UNPUBLISHED_MEMBERS.get(operation.path, ())}
         published = operation.members if allow_unknown is not True and operation.method == "POST" else None
         return cls(published, operation, frozenset(name.lower() for name in known), allow_unknown is not None)
 
     def members(self, payload: DocumentValue) -> None:
-        """A warning for each member that the schema lacks, an error for each literal of another type."""
+        """Add a warning for each member that the schema lacks, and an error for each literal of another type."""
         if self.published is None:
             return
         for record in payload.objects():
             self._object(record, self.published, "")
 
     def matched(self, match: ConfigNode) -> None:
-        """A warning for each name under `find.match` that looks like a misspelt member: no row would match."""
+        """Add a warning for each name under `find.match` that looks like a misspelt member: no row would match."""
         if self.published is None:
             return
         for name, member in match.members.items():
@@ -84,7 +84,7 @@ class PayloadCheck:
 
 
 def misfit(value: DocumentValue, kind: str, schema: Members) -> str | None:
-    """`must be …` when a value that the file writes out cannot be of this kind."""
+    """Return `must be …` if a literal value cannot be of this kind."""
     objects = schema.inside(kind) is not None
     one = kind.removeprefix(ARRAY)  # the worker makes an array of one value
     if value.kind == "text":

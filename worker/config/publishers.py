@@ -1,4 +1,4 @@
-"""Publishers: which queue they consume from, and what they send to Halo."""
+"""Publishers: the queue that they consume from, and their requests to Halo."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class PublisherDefinition(Definition):
 
 
 def compile_publisher(definition: PublisherDefinition, node: ConfigNode, references: References) -> Publisher | None:
-    """None where the operation is not known."""
+    """Compile a publisher; None if its operation is unknown."""
     compiled = compile_members(PublisherDefinition, node) | {
         "transform": transform(node.child("transform"), definition.missing),
         "required": compile_required(node.child("required"), payload_node(node.child("transform"))),
@@ -130,13 +130,13 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
 
 
 def payload_node(transform: ConfigNode) -> ConfigNode:
-    """The mapping that makes the payload, where it is one record."""
+    """Return the mapping that makes the payload, if the payload is one record."""
     payload = transform.child("payload")
     return payload.child(0) if isinstance(payload.value, list) and len(payload.value) == 1 else payload
 
 
 def check_find(definition: PublisherDefinition, node: ConfigNode) -> None:
-    """Members that contradict each other."""
+    """Add errors for members that contradict each other."""
     if definition.find is not None and definition.method == "DELETE":
         node.child("find").add_key_error("`find` is for POST: a DELETE can be repeated without a lookup")
     if definition.find is not None and definition.in_doubt == "repeat":
@@ -144,7 +144,7 @@ def check_find(definition: PublisherDefinition, node: ConfigNode) -> None:
 
 
 def check_payload(route: ConfigNode, checks: Checks, supplied: Iterable[str]) -> None:
-    """A mapping under `transform` supplies what the operation needs; a JSONata text and the message are known only at run time."""
+    """Check that a mapping under `transform` supplies the required members; a JSONata text and the message are known only at run time."""
     node = route.child("transform")
     path = check_transform(node, SHAPE, checks)
     if not isinstance(node.value, dict) or supplies_any_path(node):
@@ -155,7 +155,7 @@ def check_payload(route: ConfigNode, checks: Checks, supplied: Iterable[str]) ->
 
 
 def may_be_empty(transform: ConfigNode) -> bool:
-    """A message may have an empty payload, and so may a transform that writes one; an expression that yields none is an error."""
+    """Whether an empty payload is valid: of a message, and of a transform that writes one. From an expression it is an error."""
     if not transform.exists:
         return True
     return isinstance(transform.value, dict) and transform.value.get("payload") in ({}, [{}])

@@ -22,7 +22,7 @@ Changes = Literal["by_date", "by_content", "all"]
 
 
 def report_reading(definition: SubscriberDefinition, node: ConfigNode, catalogue: Catalogue) -> dict[str, Any] | None:
-    """What a report reads, as members of the route; None where its entity is not known."""
+    """Return what a report reads, as members of the route; None if its entity is unknown."""
     operation = report_operation(node, catalogue, definition.entity, definition.key)
     if operation is None or definition.report is None:
         return None
@@ -40,7 +40,7 @@ def report_reading(definition: SubscriberDefinition, node: ConfigNode, catalogue
 
 
 def list_reading(definition: SubscriberDefinition, node: ConfigNode, catalogue: Catalogue) -> dict[str, Any] | None:
-    """What a list or a record of the API reads, as members of the route; None where its operation is not known."""
+    """Return what the route reads of the API, a list or a record, as members of the route; None if its operation is unknown."""
     if definition.entity is None:
         if not {"entity", "report"} & node.children.keys():
             node.add_key_error("`entity` is missing")
@@ -70,7 +70,7 @@ def list_reading(definition: SubscriberDefinition, node: ConfigNode, catalogue: 
 
 
 def check_children(definition: SubscriberDefinition, operation: Operation, node: ConfigNode) -> None:
-    """What a route cannot have beside `for_each`."""
+    """Add errors for members that a route cannot have together with `for_each`."""
     if operation.listing is None:
         node.child("entity").add_error(f"{operation.entity} is one record: `for_each` reads a list of children")
     if "$parent" not in str(node.child("request").value):
@@ -82,7 +82,7 @@ def check_children(definition: SubscriberDefinition, operation: Operation, node:
 
 
 def resolve_changes(definition: SubscriberDefinition, operation: Operation, node: ConfigNode) -> Changes:
-    """`auto` means by date where Halo can filter, and otherwise by content."""
+    """Return how changes are found: `auto` means by date if Halo can filter, otherwise by content."""
     dated = operation.listing is not None and operation.listing.dated
     if definition.changes == "auto":
         return "by_date" if dated else "by_content"
@@ -92,7 +92,7 @@ def resolve_changes(definition: SubscriberDefinition, operation: Operation, node
 
 
 def check_start(definition: SubscriberDefinition, changes: Changes, node: ConfigNode) -> None:
-    """What depends on how changes are found."""
+    """Check the members that depend on how changes are found."""
     if isinstance(definition.start, datetime) and changes != "by_date":
         node.child("start").add_error(
             f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning"
@@ -102,7 +102,7 @@ def check_start(definition: SubscriberDefinition, changes: Changes, node: Config
 
 
 def check_deletes(operation: Operation, node: ConfigNode) -> None:
-    """A record that a filter hides would look deleted."""
+    """Refuse filters: a record that a filter hides would look deleted."""
     if operation.listing is None:
         node.child("deletes").add_error(f"`deletes` is for lists; {operation.entity} is one record")
     holders = (node.child("request"), node.child("input_transform"), node.child("for_each").child("request"))

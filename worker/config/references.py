@@ -24,7 +24,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """`definitions` are all of them; `clients` and `integrations` only those that could be compiled.
+    """`definitions`: all definitions; `clients` and `integrations`: only the compiled ones.
 
     `catalogue`: of the published API. `complete`: validation left nothing out of the definition that is compiled now. `customers`: of integrations, by name.
     """
@@ -38,7 +38,7 @@ class References:
     compared: Compared | None = None
 
     def catalogue_of(self, client: str | None) -> Catalogue:
-        """The catalogue for the routes of a client: of its own OpenAPI file, where it names one."""
+        """Return the catalogue for the routes of a client: that of its own OpenAPI file, if it names one."""
         if self.compared is not None and self.compared.client in {None, client}:
             return self.compared.catalogue
         own = self.clients.get(client or "")
@@ -59,13 +59,13 @@ class References:
         return [f"{node.name}.{method}" for node in self.definitions if node.kind == "integrations" for method in node.child("methods").members]
 
     def method(self, full_name: str) -> Method | None:
-        """The method that `integration.method` names; None where its integration could not be compiled."""
+        """Return the method with the name `integration.method`; None if its integration could not be compiled."""
         integration, _, name = full_name.rpartition(".")
         found = self.integrations.get(integration)
         return found.methods.get(name) if found is not None else None
 
 
 def check_reference(name: str, noun: str, valid: Sequence[str], node: ConfigNode) -> None:
-    """Adds an error when nothing has this name."""
+    """Add an error if no definition has this name."""
     if name not in valid:
         node.add_error(f"there is no {noun} `{name}`{choices(name, valid, none='no route file defines any')}")

@@ -35,7 +35,7 @@ class ReportDefinition(Definition):
 
 
 def report_operation(node: ConfigNode, catalogue: Catalogue, entity: str | None, key: list[str] | None) -> Operation | None:
-    """What the rows are: the entity that the route names beside the report, else the report itself. None after an error."""
+    """Return the kind of the rows: the entity that the route names together with the report, else the report itself. None after an error."""
     if entity is None:
         return Operation("GET", PATH, key=tuple(key or ()))
     operation = catalogue.methods_of(entity).get("GET")
@@ -45,7 +45,7 @@ def report_operation(node: ConfigNode, catalogue: Catalogue, entity: str | None,
 
 
 def compile_report(definition: ReportDefinition, route: ConfigNode, key: tuple[str, ...]) -> Report:
-    """`key`: the columns that identify a row. Adds an error for what Halo refuses, and for what would lose rows."""
+    """Compile a report. `key`: the columns that identify a row. Adds an error for a statement that Halo refuses or that would lose rows."""
     node = route.child("report")
     for name in WITHOUT:
         if name in route:
@@ -62,7 +62,7 @@ def compile_report(definition: ReportDefinition, route: ConfigNode, key: tuple[s
 
 
 def types_of(definition: ReportDefinition) -> dict[str, Literal["int", "number", "bool", "time", "text"]]:
-    """The cursor is a time, whether or not `types` says so."""
+    """Return the types of the columns: the cursor is a time, even if `types` omits it."""
     return dict(definition.types) | ({definition.cursor: "time"} if definition.cursor is not None else {})
 
 
@@ -85,7 +85,7 @@ def statement_pieces(node: ConfigNode) -> tuple[str, ...]:
 
 
 def check_columns(statement: Statement, definition: ReportDefinition, route: ConfigNode, key: tuple[str, ...]) -> None:
-    """The key, the cursor and the types name columns that the statement selects."""
+    """Check that the key, the cursor and the types name columns that the statement selects."""
     columns, node = statement.columns, route.child("report")
     if definition.cursor is not None and definition.types.get(definition.cursor, "time") != "time":
         node.child("types").child(definition.cursor).add_error(f"`{definition.cursor}` is the cursor, so its type must be time")

@@ -1,4 +1,4 @@
-"""`required`: the members of a document that must be there and not empty."""
+"""`required`: the members of a document that must be present and not empty."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RequiredMember:
     place: str
 
     def complaint(self, document: Any, holder: str) -> str | None:
-        """What is wrong with the member in this document; None for nothing."""
+        """Return what is wrong with the member in this document; None if it is right."""
         state = next((state for value in values_at(document, self.path) if (state := lack(value))), None)
         return None if state is None else f"`{holder}{'.'.join(self.path)}` {state} (it is required in {self.place})"
 
@@ -57,7 +57,7 @@ def values_at(value: Any, path: Sequence[str]) -> Iterator[Any]:
 
 
 def lack(value: Any) -> str | None:
-    """Why a value is not enough; 0 and false are."""
+    """Return why a value counts as missing; 0 and false do not."""
     if value is UNDEFINED:
         return "is missing"
     if value is None or (isinstance(value, (dict, list)) and not value) or (isinstance(value, str) and not value.strip()):
@@ -66,7 +66,7 @@ def lack(value: Any) -> str | None:
 
 
 def compile_required(node: ConfigNode, document: ConfigNode) -> Required:
-    """`node`: the list of names; `document`: the mapping that makes the document, if a mapping does: what it can never make is an error."""
+    """Compile `required`. `node`: the list of names; `document`: the node that makes the document. A member that its mapping never makes is an error."""
     members = []
     for index, name in enumerate(node.value if isinstance(node.value, list) else ()):
         item = node.child(index)
@@ -84,7 +84,7 @@ def compile_required(node: ConfigNode, document: ConfigNode) -> Required:
 
 
 def impossible(document: ConfigNode, name: str) -> str | None:
-    """Why a mapping of the route file never makes this member, or may leave it out; None where a run decides."""
+    """Return why a mapping of the route file never makes this member, or may omit it; None if only a run decides."""
     if not isinstance(document.value, dict) or any(OPEN in key for key in document.members):
         return None
     made = dict(member_name(key) for key in document.members)

@@ -1,4 +1,4 @@
-"""The process that reads route files: one question by standard input, one answer by standard output, as pickles between the worker and itself."""
+"""The process that reads route files. The worker and the process exchange pickles: one question by standard input, one answer by standard output."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 from worker.config.rereading import Asked, answer
 
-BEHIND = 10  # of `nice`: what runs goes before what will
+BEHIND = 10  # the `nice` value: the running routes have priority over the new ones
 
 
 def main() -> None:
     os.nice(BEHIND)
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints does not get into the answer
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps printed text out of the answer
         asked = pickle.load(sys.stdin.buffer)  # noqa: S301  the worker started this process and wrote it
         if isinstance(asked, Asked):
             pickle.dump(answer(asked), out, protocol=pickle.HIGHEST_PROTOCOL)

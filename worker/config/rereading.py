@@ -1,4 +1,4 @@
-"""What the process that reads route files is asked, and what it answers: only what changed, so that the rest costs the worker nothing."""
+"""The question to the process that reads route files, and its answer: only the changed definitions, so that the others cost the worker nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("clients", "subscribers", "publishers", "integrations", "runbooks", "we
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the route files are and what fills them. `skip`: leave out files with a mistake. Its repr shows no secret."""
+    """The directory of the route files and the sources of their variables. `skip`: leave out files with a mistake. The repr shows no secret."""
 
     directory: Path
     secrets: Path
@@ -29,7 +29,7 @@ class Files:
         return f"Files({str(self.directory)!r})"
 
     def load(self) -> SoundRoutes:
-        """All routes, or those that are sound where that is asked for. Raises `ConfigError`."""
+        """Load all routes, or with `skip` the sound ones. Raises `ConfigError`."""
         if self.skip:
             return load_sound_routes(self.directory, self.environment, self.secrets, whole_files=True)
         return SoundRoutes(load_routes(self.directory, self.environment, self.secrets))
@@ -37,7 +37,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`known`: what each definition says that runs now, by name."""
+    """The question. `known`: the text of each running definition, by name."""
 
     files: Files
     known: Mapping[str, str]
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`loaded`: the definitions that are not known, alone. `names`: those of all, for each kind in their order. `mistakes`: set where nothing could be loaded."""
+    """The answer. `loaded`: only the definitions that are not known. `names`: of all definitions, for each kind in order. `mistakes`: set if loading failed."""
 
     loaded: SoundRoutes | None = None
     names: Mapping[str, tuple[str, ...]] | None = None
@@ -69,17 +69,17 @@ def answer(asked: Asked) -> Told:
 
 
 def changed_among(before: Routes, after: Routes) -> set[str]:
-    """Definitions that differ from what is known, or all where one differs that routes are made of."""
+    """Return the definitions that differ from the known ones; all if tables, a client or an integration differ, since routes are made from these."""
     others = {FILES, *after.clients, *after.integrations}
     if any(before.sources.get(name) != after.sources.get(name) for name in others):
         return set(after.sources)
     changed = {name for name in after.sources if before.sources.get(name) != after.sources.get(name)}
     woken = {hook.name for hook in after.webhooks.values() if hook.wake is not None and defined_name(hook.wake.subscriber) in changed}
-    return changed | woken  # which route a webhook wakes depends on the clients of the subscriber
+    return changed | woken  # the route that a webhook wakes depends on the clients of the subscriber
 
 
 def merged(before: Routes, told: Told) -> SoundRoutes:
-    """The routes as they are now: what is known stays the same object. Raises `ConfigError`."""
+    """Return the present routes: known definitions stay the same objects. Raises `ConfigError`."""
     if told.loaded is None or told.names is None:
         raise ConfigError(told.mistakes)
     new = told.loaded.routes

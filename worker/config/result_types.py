@@ -14,11 +14,11 @@ RESULTS: Mapping[str, Any] = {
     **dict.fromkeys(("$boolean", "$contains", "$exists", "$not"), TRUTH),
     **dict.fromkeys(("$abs", "$ceil", "$count", "$floor", "$length", "$millis", "$number", "$power", "$round", "$sqrt", "$sum", "$toMillis"), NUMBER),
 }
-"""A value of the type that each function yields, if it yields anything."""
+"""An example value of each function's result type; a function may also yield nothing."""
 
 
 def result_example(written: Sequence[Token], around: Sequence[int]) -> Any:
-    """A value of that type; None where the data decides. `around`: the depth of brackets before each piece."""
+    """Return an example value of the result's type; None if the data decides the type. `around`: the depth of brackets before each piece."""
     outside = [index for index, token in enumerate(written) if around[index] == 0 and token.kind in {"mark", "word"}]
     if any(written[index].text in OTHER_OPERATORS for index in outside):
         return None

@@ -1,4 +1,4 @@
-"""Compiled clients and routes: frozen objects that are checked, with compiled expressions. The flows see only these."""
+"""Compiled clients and routes: checked, frozen objects with compiled expressions. The flows see only these."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Client:
     proxy: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     catalogue: Catalogue | None = field(default=None, repr=False, compare=False)
-    """Of the tenant's own OpenAPI file; None: the published API."""
+    """The catalogue of the tenant's own OpenAPI file; None: the published API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class Subscriber:
     details: Operation | None = None
     """The `/{id}` operation that fetches each changed record before it is published; None: publish the row."""
     report: Report | None = None
-    """The statement whose rows are the records; `operation` then only names what they are."""
+    """The statement whose rows are the records; `operation` then only names their kind."""
     for_each: Parents | None = None
-    """The parents whose lists are read; `changes` then tells how changed parents are found, and the children are compared by content."""
+    """The parents whose lists are read; `changes` then says how to find changed parents, and the children are compared by content."""
     include: Mapping[str, Include] = field(default_factory=dict)
     """Lists that become members of each changed record, by the member."""
     deletes: bool = False
@@ -143,11 +143,11 @@ class Publisher:
     order_by: Template | None = None
     """The ordering key; None: messages have no order."""
     fair_by: Template | None = None
-    """Names the customer whose turn a message takes; None: there are no turns."""
+    """Returns the customer whose turn a message takes; None: there are no turns."""
     once: Template | None = None
-    """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
+    """The idempotency key: of several messages with the same key, only the first is sent; None: all are sent."""
     result: ResultTarget | None = None
-    """Where results go besides the sender's reply address."""
+    """The destination of results in addition to the sender's reply address."""
     reply_to: tuple[str, ...] = REPLIES
     """Patterns of the queues that a sender may name for its results."""
     may_be_empty: bool = True
@@ -156,7 +156,7 @@ class Publisher:
 
     @property
     def has_waiting_queue(self) -> bool:
-        """Whether its messages wait for their turn in `<queue>.order`, from which one replica at a time starts them."""
+        """Whether messages wait for their turn in `<queue>.order`, from which one replica at a time starts them."""
         return self.order_by is not None or self.fair_by is not None
 
 
@@ -172,10 +172,10 @@ class Routes:
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
-    """What is probably wrong, sorted by place."""
+    """The warnings, sorted by place."""
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """What each definition says in its file, by name, and under `FILES` what the other files of the directory hold: to tell what a changed file changes."""
+    """The text of each definition, by name, and under `FILES` a digest of tables and connections: shows which definitions a changed file changes."""
     secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
     """Credentials of secret files and route files, which must not be shown or logged."""
     filled: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
-    """These and every other filled variable but addresses: they are masked where the response of another API is shown."""
+    """These and every other filled variable except addresses: displays mask them in the responses of other APIs."""

@@ -19,12 +19,12 @@ UNSAFE = re.compile(r"[{}<>\x00-\x1f\x7f]|\$\Z")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FORM = "`${file:folder/{{ $customer.column }}}`"
 ABSENT = "customer.invalid"
-"""Stands for a value where there is no sound row."""
+"""Replaces a value if there is no sound row."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowPiece:
-    """A place for a value of the row. `before`, `after`: of a secret, what its reference has around the value; `start`: its offset."""
+    """A place for a value of the row. `before`, `after`: for a secret, the parts of its reference around the value; `start`: its offset."""
 
     column: str
     start: int
@@ -37,7 +37,7 @@ class RowPiece:
 
 
 class UnusableCell(ValueError):
-    """A value of a row that cannot stand where the route file puts it. The text does not quote it."""
+    """A value of a row that is invalid in its place of the route file. The text does not quote it."""
 
 
 def read_pieces(text: str) -> list[str | RowPiece]:
@@ -62,7 +62,7 @@ def columns_of(text: str) -> tuple[str, ...]:
 
 
 def text_problems(text: str, table: str, columns: Sequence[str], *, credential: bool, expressions: bool) -> Iterator[tuple[str, int]]:
-    """Messages with their offsets. `credential`: the value is a secret, which no table holds; `expressions`: others may stand beside."""
+    """Yield messages with their offsets. `credential`: the value is a secret, which no table holds; `expressions`: other expressions are allowed."""
     other = PIECE.sub(lambda found: " " * len(found[0]), text).find(OPEN)
     if other >= 0 and not expressions:
         yield f"only `{{{{ $customer.column }}}}` may stand in braces here, and a secret as {FORM}", other

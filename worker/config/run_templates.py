@@ -47,7 +47,7 @@ RunPart = Callable[[RunInput], Any]
 
 
 class CompiledRunTemplate:
-    """A `RunTemplate`: an expression that yields nothing is treated as `missing` says; a variable that is missing is null, unless its member is optional."""
+    """A `RunTemplate`: `missing` decides about expressions that yield nothing; a missing variable is null, unless its member is optional."""
 
     def __init__(self, part: RunPart, names: frozenset[str], batch: ExpressionBatch | None = None, missing: MissingRule = "omit") -> None:
         self._part = part
@@ -64,7 +64,7 @@ class CompiledRunTemplate:
 
 
 class BoundRunTemplate:
-    """A run template where a `Template` is expected: its context is `Values.context()`; `plain` are the variables that go into longer text without quotes."""
+    """A run template in the place of a `Template`: its context is `Values.context()`. `plain`: the variables that go into longer text without quotes."""
 
     def __init__(self, template: RunTemplate, plain: frozenset[str]) -> None:
         self._template = template
@@ -97,7 +97,7 @@ def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION, mis
 
 
 def compile_json_text(text: str, location: SourceLocation, missing: MissingRule = "omit", name: str = "") -> RunTemplate:
-    """A text that is to be JSON once it is filled in. A value inside quotes that would end them, or change what follows, is refused. Raises `ConfigError`."""
+    """Compile a text that is JSON after filling. It refuses a value inside quotes that would end them, or change the rest. Raises `ConfigError`."""
     compilation = Compilation()
     parts: list[str | RunPart] = []
     quoted = False
@@ -117,7 +117,7 @@ def compile_json_text(text: str, location: SourceLocation, missing: MissingRule 
 
 
 def within_quotes(part: RunPart) -> RunPart:
-    """The text of a value between quotes. Raises `ExpressionError` for one that JSON writes otherwise."""
+    """Return the text of a value between quotes. Raises `ExpressionError` for a value that JSON has to escape."""
     return partial(quoted_text, part)
 
 
@@ -139,7 +139,7 @@ def variable_template(name: str) -> RunTemplate:
 
 
 def check_member_names(value: Any, location: SourceLocation, compilation: Compilation) -> None:
-    """The names of members are fixed: a variable in one would be sent as it is written."""
+    """Refuse variables in the names of members: the names are fixed, and the variable would be sent unfilled."""
     for key, member in value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ():
         place = location.child(key)
         if isinstance(key, str) and (OPEN in key or OPEN_VARIABLE in key):
@@ -150,7 +150,7 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
 def run_text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> RunPart:
     """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text.
 
-    `whole`: in a longer text every expression must yield something. At an optional place a variable alone that is missing yields nothing instead of null.
+    `whole`: in a longer text every expression must yield a value. At an optional place a single missing variable yields nothing instead of null.
     """
     try:
         pieces = split(text)
@@ -203,7 +203,7 @@ def split_references(literal: LiteralText) -> list[LiteralText | Embedded | Refe
 
 
 def whole_value(text: str) -> bool:
-    """Whether a text is one variable or one expression and nothing else, so that its value keeps its type. True for a broken text, which compilation reports."""
+    """Whether a text is exactly one variable or one expression, so that its value keeps its type. True for a broken text, which compilation reports."""
     try:
         visible = [piece for piece in split(text) if not isinstance(piece, LiteralText) or piece.text.strip()]
     except Unclosed:
@@ -264,7 +264,7 @@ def variable_value(name: str, alone: bool, given: RunInput) -> Any:
 
 
 def inserted(name: str, value: Any, *, alone: bool, plain: bool) -> Any:
-    """A value alone as it is; in longer text its JSON text, without the quotes when it is plain. A missing one is null, or empty text."""
+    """Return a value alone as it is; in longer text its JSON text, without quotes if it is plain. A missing value is null, in longer text empty."""
     if value is UNDEFINED:
         log.warning("variable.missing", variable=name)
         return None if alone else ""

@@ -1,4 +1,4 @@
-"""The values of a run, and what is filled with them."""
+"""The values of a run, and the templates that they fill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Values:
     """The values of a run, for its templates and conditions.
 
     `variables`: by name; a missing one is empty. `plain`: names whose expression ended in `!`, put into longer text without quotes. `status`, `response`: of the
-    last method or action; `request`: the starting payload. `customer`: the row of the customer whom a method calls, as `$customer`; None where there is none.
+    last method or action; `request`: the starting payload. `customer`: the row of the customer whom a method calls, as `$customer`; None without a customer.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class RunTemplate(Protocol):
         ...
 
     async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        """A value that is one whole `<<Name>>` or `{{ … }}` keeps its type.
+        """Return the filled value. A value that is one whole `<<Name>>` or `{{ … }}` keeps its type.
 
         Raises `ExpressionError` without customer data in its text, `EvaluatorUnavailable`.
         """

@@ -100,7 +100,7 @@ def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references:
 
 
 def warn_of_full_places(steps: Iterable[Step], concurrency: int, node: ConfigNode, references: References) -> None:
-    """One customer whose API hangs must leave places for the others."""
+    """Warn if one customer whose API hangs could hold all places of a runbook: some must stay free for the others."""
     called = {step.method.integration for step in steps if step.method is not None}
     for integration in [references.integrations[name] for name in sorted(called) if name in references.integrations]:
         most = integration.customers.at_once if integration.customers is not None else 0
@@ -121,7 +121,7 @@ def started_by_others(references: References) -> set[str]:
 
 
 def methods_below(node: ConfigNode, references: References) -> list[str]:
-    """The methods that the runbooks call which the steps of this one start, and those that they start."""
+    """Return the methods of the runbooks that this runbook starts, at any depth."""
     books = {each.name: each.child("steps").members.values() for each in references.definitions if each.kind == "runbooks"}
     started = {name: {step.child("start").value for step in steps} & books.keys() for name, steps in books.items()}
     below = after(node.name, started) - {node.name} if node.name in started else set()

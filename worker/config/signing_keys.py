@@ -1,4 +1,4 @@
-"""Private keys that sign client assertions: whether a key is one, and fits its algorithm."""
+"""Private keys that sign client assertions: checks that a key is valid and fits its algorithm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 
 
 def check_private_key(key: str, algorithm: str, node: ConfigNode) -> None:
-    """Adds an error for a key that cannot sign; it quotes nothing of it. A secret that is not here is not checked."""
+    """Add an error for a key that cannot sign, without quoting the key. A secret that is absent here is not checked."""
     if isinstance(node.value, str) and node.file.variables.known(node.value) is None:
         return
     if problem := signing_problem(key, algorithm):
@@ -18,7 +18,7 @@ def check_private_key(key: str, algorithm: str, node: ConfigNode) -> None:
 
 
 def signing_problem(key: str, algorithm: str) -> str:
-    """Why a key cannot sign with an algorithm; empty where it can."""
+    """Return why a key cannot sign with an algorithm; empty if it can."""
     import jwt
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

@@ -1,4 +1,4 @@
-"""Loads what is sound in a directory of route files, for commands and workers that are to go on beside a mistake."""
+"""Loads the sound definitions of a directory of route files, for commands and workers that continue after a mistake."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from worker.core.route_names import meant
 
 @dataclass(frozen=True, slots=True)
 class SoundRoutes:
-    """`routes`: what has no mistake and refers to nothing that has one. `problems`: the mistakes in the rest."""
+    """`routes`: the definitions without a mistake that refer to none with a mistake. `problems`: the mistakes in the rest."""
 
     routes: Routes
     problems: tuple[Problem, ...] = ()
 
     def requiring(self, name: str) -> Routes:
-        """The routes. Raises `ConfigError` with the mistakes where they may be why no definition has this name."""
+        """Return the routes. Raises `ConfigError` with the mistakes if they may be the reason why no definition has this name."""
         routes = self.routes
         kinds: tuple[Mapping[str, object], ...] = (routes.subscribers, routes.publishers, routes.runbooks, routes.webhooks, routes.integrations)
         if self.problems and not any(meant(name, kind) for kind in kinds):
@@ -29,16 +29,16 @@ class SoundRoutes:
 
     @property
     def told(self) -> str:
-        """One sentence about what is left out; empty where nothing is."""
+        """Return one sentence about the parts that are left out; empty if there are none."""
         files = sorted({problem.file for problem in self.problems})
         count = len(self.problems)
         return f"{', '.join(files)}: {count} mistake{'' if count == 1 else 's'}; what it concerns is left out (`halo-worker check` lists it)" if files else ""
 
 
 def load_sound_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, whole_files: bool = False) -> SoundRoutes:
-    """Leave out each definition with a mistake, or with `whole_files` the file that holds it, and then what refers to something that is left out.
+    """Leave out each definition with a mistake, or with `whole_files` its file, and then every definition that refers to a part that is left out.
 
-    Raises `ConfigError` where a mistake belongs to no route file, and where nothing sound is left.
+    Raises `ConfigError` if a mistake belongs to no route file, and if no sound definition is left.
     """
     left, told = LeftOut(), list[Problem]()
     while True:

@@ -1,4 +1,4 @@
-"""Reads the SQL of a report as far as `check` needs: its literals left out, its TOP, its order, and where it compares with the cursor."""
+"""Reads the SQL of a report as far as `check` needs it, without its literals: its TOP, its order, and where it compares with the cursor."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-MAX_ROWS = 50_000  # Halo answers no more rows of a report, and does not tell
+MAX_ROWS = 50_000  # Halo returns no more rows of a report, and does not say that it cut them
 PLACE = "\x00"
-"""Stands for `{{ $cursor }}` in a statement."""
+"""Replaces `{{ $cursor }}` in a statement."""
 HIDDEN = re.compile(r"'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"|/\*.*?\*/", re.DOTALL)
 SELECT = re.compile(r"\s*SELECT\b(?:\s+(?:DISTINCT|ALL)\b)?(?:\s+TOP\s*\(?\s*(\d+)\s*\)?(\s+PERCENT\b)?)?", re.IGNORECASE)
 FROM = re.compile(r"\bFROM\b", re.IGNORECASE)
@@ -22,7 +22,11 @@ COMPARED = re.compile(rf"(<=|>=|<>|!=|<|>|=|\bBETWEEN\b)\s*(?:CAST\s*\(\s*|CONVE
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement whose cursor is `PLACE`. `outer`: the same without what stands in parentheses and in quotes, with every character in its place. `bare`: without what stands in quotes; quoted names are words."""
+    """A statement whose cursor is `PLACE`.
+
+    `outer`: the same without the content of parentheses and quotes, with every other character at its offset. `bare`: without the content of quotes;
+    quoted names are words.
+    """
 
     text: str
 
@@ -41,14 +45,14 @@ class Statement:
 
     @property
     def top(self) -> int | None:
-        """The maximum number of rows that it asks for."""
+        """Return the maximum number of rows that the statement asks for."""
         begun, fetched = SELECT.match(self.bare), FETCH.search(self.outer)
         number = begun[1] if begun is not None and begun[1] else fetched[1] if fetched is not None else None
         return None if number is None else int(number)
 
     @property
     def columns(self) -> Mapping[str, str] | None:
-        """What it selects, by the name of the column; None where `*` selects columns that it does not name."""
+        """Return the selected terms by the name of the column; None if `*` selects columns without naming them."""
         begun, end = SELECT.match(self.bare), FROM.search(self.outer)
         if begun is None:
             return {}
@@ -72,7 +76,7 @@ class Statement:
         return self.text[found.start(1) : found.end(1)].strip().strip('[]"'), (found[2] or "").strip().upper() == "DESC"
 
     def source_of(self, column: str) -> str:
-        """What it selects as this column."""
+        """Return the term that the statement selects as this column."""
         return (self.columns or {}).get(column, column)
 
 
@@ -126,6 +130,6 @@ def cursor_mistakes(statement: Statement, cursor: str | None, order: tuple[str, 
 
 
 def same(term: str, cursor: str, statement: Statement) -> bool:
-    """Whether the term of ORDER BY is the cursor's column, by its name or by what is selected as it."""
+    """Whether the term of ORDER BY is the cursor's column, by its name or by the term that is selected as this column."""
     wanted = term.rpartition(".")[2].strip('[]"').lower()
     return wanted == cursor.lower() or wanted in {word.lower() for word in re.findall(r"\w+", statement.source_of(cursor))}

@@ -1,4 +1,4 @@
-"""The members of steps that call nothing: `set`, `wait`, `publish`, `start` and `for_each`."""
+"""The members of steps that call no API: `set`, `wait`, `publish`, `start` and `for_each`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MOST_PARALLEL = 50
 
 
 def wait(value: Any) -> Any:
-    """A duration, or whether a step waits for the runbook that it starts."""
+    """Return a duration, or whether a step waits for the runbook that it starts."""
     return value if isinstance(value, bool) else positive_seconds(value)
 
 
 def step_exchange(value: Any) -> Any:
-    """An exchange of other systems: names that begin with `halo.` are the worker's."""
+    """Return an exchange of other systems: names that begin with `halo.` are the worker's."""
     if isinstance(value, str) and value.startswith(OWN_EXCHANGES):
         raise mistake(f"begins with `{OWN_EXCHANGES}`, which is for the worker's own queues")
     return exchange_name(value)
@@ -100,7 +100,7 @@ def compile_start(runbook: str, node: ConfigNode, references: References, missin
 
 
 def warn_of_cycles(runbook: ConfigNode, references: References) -> None:
-    """Runbooks that start each other in a circle end where the depth of starts does."""
+    """Warn of runbooks that start each other in a circle: they end at the maximum depth of starts."""
     books = {each.name: each for each in references.definitions if each.kind == "runbooks"}
     started = {name: {step.child("start").value for step in book.child("steps").members.values()} & books.keys() for name, book in books.items()}
     for step in runbook.child("steps").members.values():
@@ -110,7 +110,7 @@ def warn_of_cycles(runbook: ConfigNode, references: References) -> None:
 
 
 def compile_each(members: Mapping[str, Any], node: ConfigNode, steps: tuple[str, ...], missing: MissingRule) -> ForEach:
-    """`node`: the step; `members`: those of its definition."""
+    """Compile an iteration. `node`: the step; `members`: of its definition."""
     items, item, first = node.child("for_each"), members["item"], members["do"]
     if not isinstance(items.value, list) and not (isinstance(items.value, str) and whole_value(items.value)):
         items.add_error('`for_each` must be one variable, one expression or a list: write "<<Items>>" or "{{ response.items }}"')

@@ -182,7 +182,7 @@ def one_of(names: Sequence[str]) -> str:
 
 
 def check_members(context: StepContext, kind: str) -> None:
-    """Members that mean nothing for this kind of step."""
+    """Add errors for members without a meaning for this kind of step."""
     node, definition = context.node, context.definition
     for name, field in type(definition).model_fields.items():
         key = field.alias or name
@@ -211,7 +211,7 @@ def members_of(definition: Definition) -> dict[str, Any]:
 
 
 def check_action_output(node: ConfigNode) -> None:
-    """An action of Halo has a status and a response; headers and cookies are of the answers to methods."""
+    """Refuse headers and cookies for an action of Halo: it has only a status and a response. Answers to methods have both."""
     for member in node.members.values():
         if isinstance(member.value, str) and member.value.strip().startswith(("headers^", "cookies^")):
             member.add_error("headers and cookies are there for methods only: the expression must begin with `response`, `request` or `status`")
@@ -240,7 +240,7 @@ def compile_action(context: StepContext) -> Action | None:
 
 
 def action_checks(action: Action, context: StepContext) -> Checks | None:
-    """The operation that checks the action's parameters, None where the client's API lacks it; the body is checked here."""
+    """Return the checks of the action's parameters; None if the client's API lacks the operation. The body is checked here."""
     catalogue, node, body = context.references.catalogue_of(context.definition.client), context.node, context.definition.body
     try:
         operation = catalogue.find(action.entity, action.method).accepting(named(context.definition.allow_unknown))
@@ -261,7 +261,7 @@ def action_checks(action: Action, context: StepContext) -> Checks | None:
 
 
 def compile_parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, RunTemplate], Mapping[str, RunTemplate]]:
-    """Those of the path, and those of the query."""
+    """Compile the parameters of the path and of the query."""
     path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
     for name in missing_path(checks, path):
         node.add_key_error(f"{checks.operation.entity} needs `{name}` under `path`")
@@ -269,7 +269,7 @@ def compile_parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, R
 
 
 def compile_step_find(context: StepContext, checks: Checks) -> Find | None:
-    """`find` as a publisher has it, but with the variables of the run."""
+    """Compile `find` like that of a publisher, but with the variables of the run."""
     definition, node = context.definition, context.node.child("find")
     if definition.find is not None and checks.operation.method != "POST":
         node.add_key_error(f"`find` is for creates: a {checks.operation.method} can be repeated without a lookup")

@@ -26,7 +26,7 @@ def for_each_client(definition: SubscriberDefinition) -> list[SubscriberDefiniti
 
 
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
-    """None where the operation is not known. The definition has one client, also where the file lists several."""
+    """Compile a subscriber; None if its operation is unknown. The definition has one client, even if the file lists several."""
     client = str(definition.client)
     compiled = compile_members(SubscriberDefinition, node) | {
         "transform": transform(node.child("transform"), definition.missing),
@@ -60,12 +60,12 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
 
 
 def route_named(name: str) -> Template:
-    """The routing key of a report whose rows have no entity: the name of the route in its place."""
+    """Return the routing key of a report whose rows have no entity: the name of the route replaces the entity."""
     return compile_template(f"{name}.{{{{ $change }}}}")
 
 
 def check_alternatives(definition: SubscriberDefinition, node: ConfigNode) -> None:
-    """Members of which a route has only one."""
+    """Add errors for members that exclude each other."""
     if definition.every is not None and definition.cron is not None:
         node.child("cron").add_key_error("both `every` and `cron` are given: write one of them")
     if definition.queue is not None and definition.publish.queue is not None:

@@ -99,7 +99,7 @@ def check_assignments(pieces: Sequence[Token]) -> None:
 
 
 def check_syntax(text: str) -> None:
-    """Raises `ExpressionSyntaxError` with the place. The engine reports none: it is the start of the shortest tail on which the error depends."""
+    """Raise `ExpressionSyntaxError` with the place. The engine reports no place: it is the start of the shortest tail that causes the error."""
     error = parser_error(text)
     if error is None and (error := parser_error(enclosed(text))) is None:
         return
@@ -108,12 +108,12 @@ def check_syntax(text: str) -> None:
 
 
 def enclosed(text: str) -> str:
-    """The text as it is evaluated: inside an object, which distinguishes nothing (an absent member) from null."""
+    """Return the text for evaluation: inside an object, so that an absent value (an absent member) differs from null."""
     return f'{{"v":({text})}}'
 
 
 def error_offset(text: str, error: str, pieces: Sequence[Token]) -> int:
-    """The end of the shortest prefix from which on all prefixes have this error. It tries the last pieces one by one, and the others by bisection."""
+    """Return the end of the shortest prefix such that it and all longer ones have this error. It tries the last pieces one by one, the others by bisection."""
 
     def has_same_error(index: int) -> bool:
         return parser_error(text[: pieces[index].end]) == error

@@ -1,4 +1,4 @@
-"""A code table with the places of its rows, for definitions that are made of each row."""
+"""A code table with the places of its rows, for definitions that are made from rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.config.config_node import Table
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
-    """`rows`: as expressions see them. `file`, `lines`: where each row stands. `columns`: the header of a CSV file, empty for a table in a route file."""
+    """`rows`: as expressions see them. `file`, `lines`: the place of each row. `columns`: the header of a CSV file, empty for a table in a route file."""
 
     rows: Table
     file: str
@@ -19,7 +19,7 @@ class TableSource:
     columns: tuple[str, ...] = ()
 
     def row(self, key: str) -> dict[str, Any]:
-        """The values of a row by column, the key of a CSV file among them; without empty cells."""
+        """Return the values of a row by column, including the key of a CSV file; without empty cells."""
         value = self.rows[key]
         if not self.columns:
             return dict(value) if isinstance(value, Mapping) else {}
@@ -27,5 +27,5 @@ class TableSource:
 
     @property
     def names(self) -> frozenset[str]:
-        """The columns; of a table in a route file those of any row."""
+        """Return the columns; for a table in a route file the columns of all rows together."""
         return frozenset(self.columns or {str(name) for value in self.rows.values() if isinstance(value, Mapping) for name in value})

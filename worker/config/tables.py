@@ -1,4 +1,4 @@
-"""Code tables: the `tables` of route files, written out there or in a CSV file beside them."""
+"""Code tables: the `tables` of route files, in the file itself or in a CSV file beside it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 def read_tables(roots: Iterable[ConfigNode]) -> dict[str, TableSource]:
-    """The tables of all files by name. The files get an error for what is wrong with one."""
+    """Return the tables of all files by name. The files get an error for each mistake in a table."""
     tables: dict[str, TableSource] = {}
     first: dict[str, ConfigNode] = {}
     for node in nodes_of(roots):
@@ -54,14 +54,14 @@ def nodes_of(roots: Iterable[ConfigNode]) -> Iterator[ConfigNode]:
 
 
 def source_of(node: ConfigNode) -> TableSource:
-    """One table; without rows after an error."""
+    """Return one table; without rows after an error."""
     if isinstance(node.value, str):
         return csv_source(node)
     return TableSource(written_rows(node), node.file.name, {key: (member.key_place or member.place).line for key, member in node.members.items()})
 
 
 def written_rows(node: ConfigNode) -> dict[str, Any]:
-    """The rows of a table that is written out; none after an error."""
+    """Return the rows of a table in a route file; none after an error."""
     if not isinstance(node.value, dict) or not node.value:
         node.add_error(f"the table `{node.name}` must be a mapping from keys to values, or the name of a CSV file")
         return {}
@@ -105,6 +105,6 @@ def csv_source(node: ConfigNode) -> TableSource:
 
 
 def share_tables(files: Iterable[RouteFile], tables: Mapping[str, TableSource]) -> None:
-    """Tell all files which tables there are, for the check of their expressions."""
+    """Give all files the names of the tables, for the check of their expressions."""
     for file in files:
         file.tables.update({name: table.rows for name, table in tables.items()})

@@ -1,4 +1,4 @@
-"""Finds `{{ … }}` in text. It reads the JSONata inside, so that braces in brackets, strings, comments, names and regular expressions close nothing."""
+"""Finds `{{ … }}` in text. It reads the JSONata inside, so that braces in brackets, strings, comments, names and regular expressions do not close it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Unclosed(ValueError):
 
 
 def tokens(text: str, start: int = 0) -> Iterator[Token]:
-    """The pieces of a JSONata text. A slash begins a regular expression where an operand may begin, and divides elsewhere."""
+    """Yield the pieces of a JSONata text. A slash begins a regular expression where an operand may begin; elsewhere it divides."""
     after_operand = False
     while start < len(text):
         regex = None if after_operand or text.startswith("/*", start) else REGEX.match(text, start)
@@ -80,7 +80,7 @@ def tokens(text: str, start: int = 0) -> Iterator[Token]:
 
 
 def ends_operand(token: Token, after_operand: bool) -> bool:
-    """Whether what follows this token is an operator; `*` and `%` are operands where an operand is expected."""
+    """Whether an operator follows this token; `*` and `%` are operands where an operand is expected."""
     if token.kind in OPERANDS:
         return not (after_operand and token.text in WORD_OPERATORS)
     return token.text in {")", "]", "}"} or (token.text in {"*", "%"} and not after_operand)

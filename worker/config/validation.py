@@ -21,7 +21,7 @@ PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     "publishers": {"client": PLACEHOLDER, "queue": PLACEHOLDER},
     "webhooks": {"client": PLACEHOLDER, "auth": {"type": "basic", "username": PLACEHOLDER, "password": PLACEHOLDER}},
 }
-"""Stand for required members that are wrong, so that the others are checked too."""
+"""Replacements for wrong required members, so that the others are checked too."""
 TYPES = {
     "string_type": "must be text; put it in quotes",
     "bool_type": "must be true or false, without quotes",
@@ -37,7 +37,7 @@ TYPES = {
 
 
 def validate(model: type[D], node: ConfigNode) -> D | None:
-    """The definition with its variables filled in, or the valid part of it, or None."""
+    """Return the definition with its variables filled in, or its valid part, or None."""
     unfilled: set[ConfigNode] = set()
     given = filled(node, [model], unfilled)
     if not isinstance(given, dict):
@@ -54,7 +54,7 @@ def validate(model: type[D], node: ConfigNode) -> D | None:
 
 
 def filled(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNode], mark: Compiled | None = None) -> Any:
-    """The value with its variables; what may hold expressions stays as it is, and only its literal text is checked. Adds an error for what cannot be filled."""
+    """Return the value with its variables filled in. Of texts with expressions only the literal parts are checked. Adds an error for unfillable variables."""
     mark = mark or next((found for found in map(mark_of, annotations) if found is not None and found.jsonata != "none"), None)
     value = node.value
     if mark is not None and mark.jsonata == "nowhere":
@@ -88,9 +88,9 @@ def literals(text: str) -> list[tuple[str, int]]:
 
 
 def valid_part(model: type[D], given: Mapping[str, Any], details: Sequence[ErrorDetails], placeholders: Mapping[str, Any]) -> D | None:
-    """The definition without what is wrong, so that the others are checked too; None when nothing valid is left.
+    """Return the definition without its wrong members, so that the others are checked too; None if no valid part is left.
 
-    Of steps and methods it first leaves out the wrong members, and if that is not enough the whole step or method.
+    For steps and methods it first leaves out the wrong members, then, if that is not enough, the whole step or method.
     """
     for depth in (3, 2, 1):
         wrong = {detail["loc"][: depth if detail["loc"][0] in NESTED else 1] for detail in details if detail["loc"]}
@@ -103,7 +103,7 @@ def valid_part(model: type[D], given: Mapping[str, Any], details: Sequence[Error
 
 
 def without(given: Mapping[str, Any], paths: set[tuple[int | str, ...]]) -> dict[str, Any]:
-    """A copy without the members at these paths; a path may lead to nothing."""
+    """Return a copy without the members at these paths; a path may lead to no member."""
     inner = {path[0]: {other[1:] for other in paths if other[0] == path[0] and len(other) > 1} for path in paths}
     kept = {name: without(value, inner[name]) if name in inner and isinstance(value, Mapping) else value for name, value in given.items()}
     return {name: value for name, value in kept.items() if (name,) not in paths}
@@ -134,7 +134,7 @@ def name_of(node: ConfigNode) -> str:
 
 
 def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """What is wrong, to be read after the name of the member."""
+    """Return the mistake as a sentence's end that follows the name of the member."""
     match kind:
         case "mistake":
             text = str(context["sentence"])
@@ -158,7 +158,7 @@ def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
 
 
 def descend(node: ConfigNode, location: Sequence[str | int]) -> ConfigNode:
-    """The node at a location; it skips what is no member (the branch of a union, a type's own name)."""
+    """Return the node at a location; it skips parts that are no member (the branch of a union, a type's own name)."""
     for step in location:
         if step in node:
             node = node.child(step)
@@ -166,7 +166,7 @@ def descend(node: ConfigNode, location: Sequence[str | int]) -> ConfigNode:
 
 
 def models_at(model: type[Definition], location: Sequence[str | int]) -> list[type[Definition]]:
-    """The definitions that may stand at a location; the tag of a union chooses one."""
+    """Return the definitions that are possible at a location; the tag of a union chooses one."""
     found: list[Any] = [model]
     for step in location:
         tagged = [candidate for candidate in models_in(found) if step in tags_of(candidate)]

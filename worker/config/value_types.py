@@ -41,7 +41,7 @@ def positive_seconds(value: Any) -> float:
 
 
 def call_seconds(value: Any) -> float:
-    """The message stays in flight during the call, and the broker limits that time."""
+    """Return the seconds of a call. The message stays in flight during the call, and the broker limits that time."""
     parsed = positive_seconds(value)
     if parsed > LONGEST_CALL:
         raise mistake("is longer than 10m, the longest that a call may take")
@@ -58,7 +58,7 @@ def broker_name(value: Any) -> Any:
 
 
 def reply_pattern(value: Any) -> Any:
-    """A pattern of queues for results: it begins with a text of its own, so that it can be no queue of the worker or of the broker."""
+    """Return a pattern of queues for results: it begins with its own literal text, so that it cannot match a queue of the worker or of the broker."""
     broker_name(value)
     if value.startswith(("*", "halo.")):
         raise mistake("must begin with text that only reply queues have, such as `replies.*`: not with `*` or `halo.`")
@@ -83,7 +83,7 @@ def client_names(value: Any) -> Any:
 
 
 def exchange_name(value: Any) -> Any:
-    """The name of an exchange: the broker's own that every virtual host has may be used too."""
+    """Return the name of an exchange; the broker's exchanges that every virtual host has are allowed too."""
     return value if value in STANDARD_EXCHANGES else broker_name(value)
 
 
@@ -95,7 +95,7 @@ def parameter(value: Any) -> Any:
 
 
 def unknown(value: Any) -> Any:
-    """What `allow_unknown` allows."""
+    """Return what `allow_unknown` allows."""
     if isinstance(value, bool) or (isinstance(value, list) and all(isinstance(name, str) and name for name in value)):
         return value
     raise mistake("must be true, false, or a list of the names of query parameters and members")
@@ -144,15 +144,15 @@ TemplateText = Annotated[Text, Compiled(text_template)]
 TRANSFORM_SCHEMA = WithJsonSchema({"type": ["object", "array", "string"]})
 InputTransform = Annotated[Any, TRANSFORM_SCHEMA, Compiled(transform, jsonata="all")]
 Transform = Annotated[Any, TRANSFORM_SCHEMA, Compiled(jsonata="all")]
-"""The compiler of the kind compiles it, since `missing` stands beside it."""
+"""The compiler of the kind compiles it, because it needs `missing` too."""
 Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled()]
-"""As `Transform`."""
+"""The compiler of the kind compiles it, for the same reason as `Transform`."""
 VariableText = Annotated[Text, Compiled(compile_variable_path, jsonata="none")]
 Outputs = Annotated[dict[str, Text], Compiled(response_variables, jsonata="none")]
 
 
 def missing_rule(value: Any) -> Any:
-    """`missing: null` without quotes is YAML's null."""
+    """Return the rule: `missing: null` without quotes is YAML's null."""
     return "null" if value is None else value
 
 

@@ -4,7 +4,7 @@
 whose member `name` is `value`. They follow each other in any order. A trailing `!` removes the quotes around a text. A name ends at the next `^` or `[`, a value at
 the next `]`.
 
-Beyond Halo's grammar, of the answers of other APIs: `headers^Location!` is a header (in any case), `cookies^session!` a cookie that the answer sets, `status` its number.
+Beyond Halo's grammar, for other APIs: `headers^Location!` is a header (in any case), `cookies^session!` a cookie that the answer sets, `status` its number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from worker.core.suggest import did_you_mean
 
 ROOTS = ("response", "request")
 ANSWER_ROOTS = ("headers", "cookies", "status")
-"""Of the answer to a method; a run does not keep them."""
+"""Roots in the answer to a method; a run does not keep them."""
 KNOWN = (*ROOTS, *ANSWER_ROOTS)
 NAME = re.compile(r"[^\^\[\]\x00-\x1f\x7f]+")
 ROOT = re.compile(r"[^\^\[\]!]*")
@@ -112,7 +112,7 @@ class VariablePath:
         return self.follow(document)[0]
 
     def missing(self, document: Any) -> str | None:
-        """The path up to the missing part and with it, such as `response^choices[0]`; None when no part is missing."""
+        """Return the path up to and including the missing part, such as `response^choices[0]`; None when no part is missing."""
         found, count = self.follow(document)
         return None if found.there else f"{self.root}{''.join(map(str, self.parts[:count]))}"
 

@@ -96,7 +96,7 @@ def compile_webhook(definition: WebhookDefinition, node: ConfigNode, references:
 
 
 def compile_wake(definition: WakeDefinition, client: str, node: ConfigNode, references: References) -> Wake:
-    """A subscriber over several clients is woken for the client whose Halo delivers."""
+    """Compile a wake. For a subscriber over several clients, only the client whose Halo delivers is woken."""
     names = references.subscribers()
     own = name_for(definition.subscriber, client)
     name = own if own in names else definition.subscriber

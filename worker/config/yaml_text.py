@@ -1,4 +1,4 @@
-"""Reads YAML 1.2 as route files may hold it: plain values, one document, no duplicate keys. Lines and columns are the marks of the parser."""
+"""Reads the YAML 1.2 that route files may hold: plain values, one document, no duplicate keys. Lines and columns are the marks of the parser."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ QUOTE_IT = 'put an expression that begins a value in quotes: "{{ … }}"'
 
 
 class Stop(Exception):
-    """The rest of the file makes no sense after this error."""
+    """The rest of the file cannot be read after this error."""
 
 
 def read_yaml(file: RouteFile) -> ConfigNode:
@@ -52,7 +52,7 @@ def read_yaml(file: RouteFile) -> ConfigNode:
     except MarkedYAMLError as error:
         reader.problems.append(syntax_problem(file, error))
     except (YAMLError, ValueError, IndexError, AssertionError, AttributeError, KeyError, TypeError) as error:
-        # the pure parser answers some broken texts with the exceptions of its own code
+        # for some broken texts the pure parser raises internal exceptions
         reader.problems.append(Problem(file.name, 0, 0, f"the file is not YAML: {plain_reason(error)}"))
     if reader.problems:
         raise ConfigError(reader.problems)
@@ -60,7 +60,7 @@ def read_yaml(file: RouteFile) -> ConfigNode:
 
 
 class Reader:
-    """Builds nodes from the parser's events; it never builds what route files may not hold."""
+    """Builds nodes from the parser's events, and refuses every value that route files may not hold."""
 
     def __init__(self, file: RouteFile) -> None:
         self.problems: list[Problem] = []
@@ -82,7 +82,7 @@ class Reader:
         return root
 
     def _node(self, event: NodeEvent, path: NodePath, key_place: SourceSpan | None = None) -> ConfigNode:
-        """The node that begins with this event; the nodes in it take the events that follow."""
+        """Return the node that begins with this event; its child nodes consume the following events."""
         self._refuse_extras(event)
         place = place_of(event)
         if place.start == place.end and key_place is not None:

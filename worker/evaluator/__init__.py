@@ -1,1 +1,1 @@
-"""Evaluates expressions in separate processes that can be stopped: data that breaks the engine ends such a process, not the worker."""
+"""Evaluates expressions in separate processes that the worker can stop: data that breaks the engine ends such a process, not the worker."""

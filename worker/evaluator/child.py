@@ -29,7 +29,7 @@ from worker.evaluator.wire import part_of, unpack_answers
 
 CHUNK = 256 * 1024  # bytes of one read
 FLUSH_AFTER = 0.002  # maximum seconds that an answer waits for the next one
-FAIR_SHARE = 0.8  # of the time limit: an evaluation with less CPU time than this was not slow, the machine was busy
+FAIR_SHARE = 0.8  # of the time limit: a timeout with less CPU time than this means a busy machine, not a slow evaluation
 MAX_TRIES = 4  # on a busy machine
 GROWTH_PART = 4  # the worker replaces a process that keeps more than the memory limit divided by this
 MIB = 1024 * 1024
@@ -37,7 +37,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class EvaluationScope:
-    """What the expressions of one question see."""
+    """The values that the expressions of one question see."""
 
     context: Any
     bindings: Mapping[str, Any]
@@ -57,21 +57,21 @@ class Evaluations:
         self._grown = False
 
     def define(self, number: int, text: str) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0)  # the timer of the last evaluation must not end this
+        signal.setitimer(signal.ITIMER_PROF, 0)  # the timer of the last evaluation must not end the compilation
         self._expressions[number] = Expression(text)
 
     def read_all(self) -> None:
-        """The batch is done: the next one may try again what was slow in this one."""
+        """Mark the end of a batch: the next batch may retry evaluations that were slow in this one."""
         self._slow.clear()
 
     @property
     def outgrown(self) -> bool:
-        """Whether the process keeps so much memory that the next evaluation could reach the limit because of it."""
+        """Whether the process keeps so much memory that the next evaluation could reach the memory limit."""
         grown, self._grown = self._grown, False
         return grown and address_space() - self._base > self._limits.memory * MIB // GROWTH_PART
 
     def answer(self, kind: int, number: int, rest: bytes) -> bytes:
-        """The frame of the answer. An exception ends the process."""
+        """Return the frame of the answer. An exception ends the process."""
         quick = kind == FrameKind.QUICK
         self._grown = self._grown or not quick
         (count,) = COUNT.unpack_from(rest)
@@ -129,7 +129,7 @@ def address_space() -> int:
 
 
 def serve(connection: socket.socket, evaluations: Evaluations) -> None:
-    """Answers until the worker closes the socket, or this process has grown too large."""
+    """Answer until the worker closes the socket, or this process has grown too large."""
     frames, answers, flushed = Frames(), bytearray(), 0.0
     connection.sendall(frame(FrameKind.READY, 0))
     while data := connection.recv(CHUNK):
@@ -152,7 +152,7 @@ def serve(connection: socket.socket, evaluations: Evaluations) -> None:
 
 
 def main() -> None:
-    """Arguments: the descriptors of the socket and of the shared memory, and the MiB and seconds that an evaluation may take."""
+    """Run the process. Arguments: the descriptors of the socket and of the shared memory, and the MiB and seconds that an evaluation may take."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the worker ends it
     signal.signal(signal.SIGPROF, signal.SIG_DFL)

@@ -24,8 +24,8 @@ from worker.waits import waiting_for
 logger = structlog.get_logger()
 PART: Final = "expressions"
 HEAVY: Final = 64 * 1024  # bytes; a larger question goes to the slow lane
-SLOW_FOR: Final = 30.0  # seconds for which a slow expression goes to the slow lane directly
-RETRY_AFTER: Final = 1.0  # seconds between a failed start and the next one for a question
+SLOW_FOR: Final = 30.0  # seconds for which a slow expression goes directly to the slow lane
+RETRY_AFTER: Final = 1.0  # seconds between a failed start and the next start for a question
 RESTORED_AFTER: Final = 5.0  # the same without a question, so that the worker becomes ready again
 LARGE: Final = 256 * 1024  # bytes encoded or decoded before the event loop runs other tasks
 
@@ -42,7 +42,7 @@ class StandbyProcess:
         self._restoring: asyncio.TimerHandle | None = None
 
     def prepare(self) -> None:
-        """Start one, unless one is ready or starting."""
+        """Start a process, unless one is ready or starting."""
         self._next = self._prepared()
 
     def _prepared(self) -> asyncio.Task[Process]:
@@ -53,7 +53,7 @@ class StandbyProcess:
         return starting
 
     async def take(self) -> Process:
-        """Raises `EvaluatorUnavailable`; within a second after a failure it does not try again."""
+        """Return a ready process. Raises `EvaluatorUnavailable`; within a second after a failure it does not try again."""
         while True:
             if self._next is None and asyncio.get_running_loop().time() - self._failed < RETRY_AFTER:
                 raise EvaluatorUnavailable(self._reason)
@@ -136,14 +136,14 @@ class Evaluators:
         self._encoded = 0
 
     def _place(self, one: PendingQuestion) -> Lane:
-        """The slow lane for a question that needs it, and for expressions that were recently slow with the same amount of data or less."""
+        """Return the lane: the slow lane for a question that needs it, and for expressions that were recently slow with the same amount of data or less."""
         if one.full:
             return self.slow
         size, until = self._slow_from.get(one.key, (0, 0.0))
         return self.slow if one.size >= size and asyncio.get_running_loop().time() < until else self.quick
 
     def _send_to_slow_lane(self, one: PendingQuestion) -> None:
-        """Ask it again on the slow lane with the full time limit, and send the same expressions there for a while."""
+        """Ask the question again on the slow lane with the full time limit, and send the same expressions there for a while."""
         size = min(one.size // 2, self._slow_from.get(one.key, (one.size, 0.0))[0])
         self._slow_from[one.key] = (size, asyncio.get_running_loop().time() + SLOW_FOR)
         one.full = True

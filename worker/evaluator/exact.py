@@ -1,11 +1,12 @@
-"""Keeps numbers exact that the engine's doubles cannot hold: a result that would depend on their lost digits is refused.
+"""Keeps numbers exact that the engine's doubles cannot hold: it refuses a result that would depend on their lost digits.
 
-The engine evaluates an expression several times, each time with other numbers in place of these. A part of the result that is always the same does not depend on
-them. A part that is always what stands in for one of them is that number. Anything else was calculated from lost digits, unless the nearest doubles below and above
-the number give the same: then any number between them does, where all operations are monotonic.
+The engine evaluates an expression several times, each time with other numbers (stand-ins) in place of these. A part of the result that is always the same does
+not depend on them. A part that always equals the stand-in of one number is that number. Any other part was calculated from lost digits, with one exception: the
+nearest doubles below and above the number give the same part. If all operations are monotonic, every number between them gives it too.
 
-A comparison may be false for each stand-in and true for the number: `$string(iccid) = '89445012345678901234'`, `iccid % 10 = 4`. So an expression that could hold one is also
-evaluated with the number's text: that has the digits where a text is made of it, and fails where it is calculated with.
+A comparison may be false for each stand-in and true for the number: `$string(iccid) = '89445012345678901234'`, `iccid % 10 = 4`. So an expression that could
+hold such a comparison is also evaluated with the number's text. The text has the right digits where the expression makes a text of the number, and fails in
+a calculation.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from worker.core.exact_numbers import EXACT, dumps
 
 HUGE, SMALL = 1e300, 0.7310585786300049  # stand-ins: no calculation with literals yields them
 MEMBER: Final = re.compile(r"[\w.$\[\]-]{1,80}")
-LOOKED_AT: Final = 20  # numbers of which the one that a result depends on is named
+LOOKED_AT: Final = 20  # numbers that are tried, to name the one that a result depends on
 MONOTONIC: Final = frozenset(
     (
         "abs",
@@ -51,7 +52,7 @@ CALCULATING: Final = frozenset(("abs", "average", "ceil", "floor", "round", "sum
 ARITHMETIC: Final = frozenset("+-*/")
 EQUALITY: Final = frozenset(("=", "!=", "in"))
 DIFFERENT: Final = object()
-"""A part that no other equals."""
+"""A part that equals no other part."""
 
 
 class Changed(Exception):
@@ -60,7 +61,7 @@ class Changed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExactNumbers:
-    """The numbers of an input that doubles cannot hold, each with the member where it was met first. `varied`: the one that others stand in for; None: all."""
+    """The numbers of an input that doubles cannot hold, each with its first member. `varied`: the one number that stand-ins replace; None: they replace all."""
 
     members: Mapping[Decimal, str]
     varied: Decimal | None = None
@@ -76,25 +77,28 @@ class ExactNumbers:
         return cls(found)
 
     def stand_ins(self) -> list[dict[Decimal, float]]:
-        """What stands for each number in turn: descending and ascending without bound, so that no comparison comes out alike, and small, so that each addition shows."""
+        """Return three sets of stand-ins.
+
+        The first descend and the second ascend without bound, so that no comparison has the same result in both. The third are small: each addition shows.
+        """
         step = 1 / (len(self.members) + 1)
         places = {number: 1 + index * step for index, number in enumerate(self.members)}
         return [{number: scale * place if self.varies(number) else float(number) for number, place in places.items()} for scale in (-HUGE, HUGE, SMALL / 2)]
 
     def neighbours(self) -> list[dict[Decimal, float]]:
-        """The nearest doubles below and above each number."""
+        """Return the nearest doubles below and above each number."""
         pairs = {number: around(number) if self.varies(number) else (float(number),) * 2 for number in self.members}
         return [{number: pair[side] for number, pair in pairs.items()} for side in (0, 1)]
 
     def texts(self) -> dict[Decimal, float | str]:
-        """The text of each number."""
+        """Return the text of each number."""
         return {number: dumps(number).decode() if self.varies(number) else float(number) for number in self.members}
 
     def varies(self, number: Decimal) -> bool:
         return self.varied is None or number == self.varied
 
     def each(self) -> Iterator[ExactNumbers]:
-        """The first of the numbers, one varied at a time."""
+        """Return this for each of the first numbers, with one number varied at a time."""
         return (replace(self, varied=number) for number in list(self.members)[:LOOKED_AT])
 
     def refusal(self) -> ExpressionError:
@@ -107,7 +111,7 @@ class ExactNumbers:
 
 
 def numbers_in(value: Any, member: str) -> Iterator[tuple[Decimal, str]]:
-    """The numbers that doubles cannot hold, with their members."""
+    """Yield the numbers that doubles cannot hold, with their members."""
     if isinstance(value, dict):
         for name, child in value.items():
             yield from numbers_in(child, f"{member}.{name}" if member else name)
@@ -119,7 +123,7 @@ def numbers_in(value: Any, member: str) -> Iterator[tuple[Decimal, str]]:
 
 
 def unheld(value: Any) -> Decimal | None:
-    """The exact value of a number that the engine would change."""
+    """Return the exact value of a number that the engine would change; None for any other value."""
     if isinstance(value, Decimal):
         return value
     if isinstance(value, (int, float)) and EXACT < abs(value) < math.inf:
@@ -134,7 +138,7 @@ def around(number: Decimal) -> tuple[float, float]:
 
 
 def substituted(value: Any, stand_ins: Mapping[Decimal, float | str]) -> Any:
-    """A copy with what stands in for each number."""
+    """Return a copy with the stand-in of each number."""
     if isinstance(value, dict):
         return {name: substituted(child, stand_ins) for name, child in value.items()}
     if isinstance(value, list):
@@ -143,17 +147,17 @@ def substituted(value: Any, stand_ins: Mapping[Decimal, float | str]) -> Any:
 
 
 def is_monotonic(operators: frozenset[str], functions: frozenset[str]) -> bool:
-    """Whether a result that is the same for a smaller and a larger number is so for each number between them."""
+    """Whether a result that is the same for a smaller and a larger number is the same for each number between them."""
     return not operators & {"%", "&"} and functions <= MONOTONIC
 
 
 def equates_sums(marks: frozenset[str], functions: frozenset[str]) -> bool:
-    """Whether the expression may compare what it calculated with a number: that may be equal for one number and unequal for all around it."""
+    """Whether the expression may compare a calculated value with a number: that may be equal for one number and unequal for all numbers around it."""
     return bool(marks & EQUALITY) and bool(marks & ARITHMETIC or functions & CALCULATING)
 
 
 def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any], texts: Sequence[Any]) -> Any:
-    """One result of those with the stand-ins. `between`: those with the neighbours, `texts`: that with the texts, each where it proves anything. Raises `Changed`."""
+    """Merge the results with stand-ins into one. `between`: with the neighbours; `texts`: with the texts; each empty if it proves nothing. Raises `Changed`."""
     first = results[0]
     if same_type(results):
         if isinstance(first, dict) and all(each.keys() == first.keys() for each in results):

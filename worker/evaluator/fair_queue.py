@@ -1,4 +1,4 @@
-"""The queue of questions with the full time limit. It is fair between expressions: many slow messages of one do not delay another."""
+"""The queue of questions with the full time limit. It is fair between expressions: many slow messages of one expression do not delay another."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class FairQueue:
         self._queues.setdefault(asked.key, deque()).append(asked)
 
     def appendleft(self, asked: PendingQuestion) -> None:
-        """Put it first in its own queue; the order of the queues does not change."""
+        """Put the question first in its own queue; the order of the queues does not change."""
         self._queues.setdefault(asked.key, deque()).appendleft(asked)
 
     def popleft(self) -> PendingQuestion:
-        """The next question; its queue then goes behind all others."""
+        """Return the next question, and move its queue behind all others."""
         key = next(iter(self._queues))
         queue = self._queues.pop(key)
         asked = queue.popleft()

@@ -39,7 +39,7 @@ class Frames:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """The frames that this data completes."""
+        """Yield the frames that this data completes."""
         buffer, start = self._buffer, 0
         buffer += data
         try:
@@ -56,7 +56,7 @@ class Frames:
 
 
 def split_joined(rest: bytes) -> Iterator[bytes]:
-    """The byte strings that `joined` concatenated."""
+    """Yield the byte strings that `joined` concatenated."""
     start = 0
     while start < len(rest):
         (length,) = LENGTH.unpack_from(rest, start)

@@ -1,7 +1,8 @@
-"""The functions that expressions have besides JSONata's: `$fail`, `$date`, `$table` and `$id`.
+"""The functions of expressions in addition to JSONata's: `$fail`, `$date`, `$table` and `$id`.
 
-The engine gives nothing and null to a function as one value, and takes no nothing from it. So each function is a JSONata one around a part in Python, which answers a list of one
-value or of none. `$table` and `$id` only note their question: the worker finds the answer, and the expression is evaluated again with it.
+The engine passes an absent value and null to a Python function as the same value, and such a function cannot return an absent value. So each function is a
+JSONata function around a part in Python that returns a list of one value or of none. `$table` and `$id` only note their lookup: the worker finds the
+answer, and the expression is evaluated again with it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from worker.config.template_lexer import Token
 from worker.core.lookups import Lookup, LookupAnswer, Needed, key_text
 
 PLACEHOLDER: Final = f"\ue000{randbelow(10**18):018}\ue000"
-"""Stands for an answer that is not known yet: lookups that depend on it wait for the next round. No message can hold it, since no sender can guess it."""
+"""Replaces an answer that is not known yet: lookups that depend on it wait for the next round. No message can hold it, since no sender can guess it."""
 MAX_REASON: Final = 500  # characters of a text that the author wrote
 FIRST_YEAR: Final = 1000  # a picture with two digits makes the year 25 of 25
 TIME_PARTS: Final = frozenset("HhmsfZz")
@@ -32,7 +33,7 @@ class HostFailure(Exception):
 
 
 class Functions:
-    """The functions of one expression. `begin` starts an evaluation; `needed` and `failure` tell afterwards how it went."""
+    """The functions of one expression. `begin` starts an evaluation; `needed` and `failure` hold its outcome."""
 
     def __init__(self, pieces: Sequence[Token]) -> None:
         self._calls = calls_of(pieces)
@@ -55,7 +56,7 @@ class Functions:
         self.failure = ""
 
     def wrapped(self, text: str) -> str:
-        """The text with the functions defined around it. Each call of `$id` gets a function of its own, which knows the members that are written there."""
+        """Return the text inside definitions of the functions. Each call of `$id` gets its own function, which knows the members in that call."""
         ids = [call for call in self._calls if call.name == ID]
         for call in reversed(ids):
             text = f"{text[: call.start]}{id_name(call)}{text[call.start + len(ID) :]}"
@@ -64,7 +65,7 @@ class Functions:
         return f"({''.join(definitions)}({text}))" if definitions else text
 
     def hosts(self) -> dict[str, Any]:
-        """The parts in Python, by name."""
+        """Return the parts in Python, by name."""
         return {"__table": self.table, "__date": self.date, "__fail": self.fail, "__id": self.id} if self._calls else {}
 
     def fail(self, reason: Any = None, *_: Any) -> NoReturn:
@@ -73,7 +74,7 @@ class Functions:
         raise self._failed("$fail was called (its text is computed, so it is not shown: only a text written out is)")
 
     def date(self, text: Any, picture: Any, milliseconds: Any) -> list[Any]:
-        """Nothing for nothing; otherwise an ISO date, or a time in UTC where the picture has one."""
+        """Return no value for an absent text; otherwise an ISO date, or a time in UTC if the picture has a time."""
         if text is None:
             return []
         if not isinstance(picture, str):
@@ -100,7 +101,7 @@ class Functions:
         return self._answer("$table", Lookup("table", name, text), has_default, default)
 
     def id(self, start: Any, entity: Any, members: Any, has_default: Any, default: Any) -> list[Any]:
-        """Nothing, or the default, where a member that the call writes has no value: the others alone would find another record."""
+        """Return the id. If a member in the call has no value, return no value or the default: the other members alone would find another record."""
         written = next(call.members for call in self._calls if call.start == start)
         if not isinstance(entity, str) or not isinstance(members, dict) or not members.keys() <= written:
             raise self._failed("$id needs the name of an entity, and an object with the members of a record")

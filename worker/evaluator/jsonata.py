@@ -1,6 +1,7 @@
-"""The JSONata engine behind one class: it compiles a text once, evaluates it under limits, and quotes no data in errors. The worker's own process never imports it.
+"""The JSONata engine behind one class: it compiles a text once, evaluates it under limits, and quotes no data in errors.
 
-The engine calculates in doubles: see `exact` for the numbers that they do not hold. Simple paths (see `worker.config.paths`) do not use the engine.
+The worker's own process never imports it. The engine calculates in doubles: see `exact` for the numbers that they do not hold. Simple paths (see
+`worker.config.paths`) do not use the engine.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ class TimedOut(ExpressionError):
 
 
 def with_checked_pictures(text: str, pieces: Sequence[Token]) -> str:
-    """The text with a check around each picture that a run gives to `$fromMillis`: the engine shows an unknown component with a width as `ISO`.
+    """Return the text with a check around each computed picture of `$fromMillis`: the engine shows an unknown component with a width as `ISO`.
 
-    It is a step of a path, so that a picture that is not there stays so.
+    The check is a step of a path, so that an absent picture stays absent.
     """
     given = [each for each in picture_arguments(pieces) if each.function == "$fromMillis" and each.picture is None]
     added = [(each.start, "(") for each in given] + [(each.end, f").${CHECKED}($)") for each in given]
@@ -53,7 +54,7 @@ def with_checked_pictures(text: str, pieces: Sequence[Token]) -> str:
 
 
 def checked(picture: Any) -> Any:
-    """A picture that JSONata knows in all its parts, and anything that is none. Raises `ValueError`."""
+    """Return a valid picture, or any value that is no picture. Raises `ValueError` for a picture with parts that JSONata does not know."""
     if isinstance(picture, str) and unknown_component(picture):
         raise ValueError(UNKNOWN_COMPONENT)
     return picture
@@ -75,20 +76,20 @@ def handle_of(context: Any) -> jsonatapy.JsonataData:
 
 
 class Input:
-    """A context, as JSON, in the engine's form, the answers to lookups over it, and the time limit of all expressions over it together."""
+    """A context: as JSON, in the engine's form, with the answers to its lookups and one time limit for all its expressions."""
 
     def __init__(self, text: bytes, seconds: float, answers: Mapping[str, LookupAnswer] = NO_ANSWERS) -> None:
         self.answers = answers
         self._deadline = time.monotonic() + seconds
         self.context = loads(text)
-        self.may_be_exact = EXPONENT in text or has_long_number(text)  # only then look at each number
+        self.may_be_exact = EXPONENT in text or has_long_number(text)  # only then each number is checked
 
     @cached_property
     def handle(self) -> jsonatapy.JsonataData:
         return handle_of(self.context)
 
     def exact_numbers(self, bindings: Mapping[str, Any]) -> ExactNumbers:
-        """The numbers of the context and of these variables that the engine does not hold."""
+        """Return the numbers of the context and of these variables that the engine does not hold."""
         return ExactNumbers.of(self.context if self.may_be_exact else None, bindings)
 
     def milliseconds_left(self) -> int:
@@ -120,7 +121,7 @@ class Expression:
         self._equates_sums = equates_sums(marks, self._variables)
 
     def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
-        """The value, UNDEFINED, or `Needed` when lookups without an answer come first. Raises `ExpressionError`, `TimedOut`."""
+        """Return the value, UNDEFINED, or `Needed` when lookups need an answer first. Raises `ExpressionError`, `TimedOut`."""
         wanted = {name: bindings[name] for name in self._variables if name in bindings}
         exact = given.exact_numbers(wanted)
         if not exact.members:
@@ -129,11 +130,11 @@ class Expression:
             try:
                 return self._exactly(given, wanted, exact)
             except Changed:
-                continue  # the time that it asked for may have gone on between two evaluations
+                continue  # a time that the expression asks for may differ between two evaluations
         raise self._refusal(given, wanted, exact)
 
     def _refusal(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> ExpressionError:
-        """Names the number on which the result depends."""
+        """Return an error that names the number on which the result depends."""
         for one in exact.each():
             try:
                 self._exactly(given, bindings, one)
@@ -142,7 +143,7 @@ class Expression:
         return exact.refusal()
 
     def _exactly(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> Any:
-        """The value with the numbers of the input exact. Raises `Changed`."""
+        """Return the value with the numbers of the input exact. Raises `Changed`."""
         stand_ins, seed = exact.stand_ins(), random.random()  # noqa: S311 - as above
         between: list[dict[Decimal, float]] = exact.neighbours() if self._monotonic else []
         with_texts = self._equates_sums or not self._monotonic
@@ -155,7 +156,7 @@ class Expression:
             return needed
         restored = {tuple(each[number] for each in stand_ins): number for number in exact.members if exact.varies(number)}
         neighbours, texts = results[len(stand_ins) :][: len(between)], results[len(stand_ins) + len(between) :]
-        if self._monotonic and texts:  # a failure shows a calculation; otherwise the text stood where no text is made of it
+        if self._monotonic and texts:  # a failure shows a calculation; otherwise the text was in a place that makes no text of the number
             texts = [each for each in texts if isinstance(each, Failed)]
             neighbours = [] if texts else neighbours
         value = merged(results[: len(stand_ins)], restored, neighbours, texts)
@@ -164,7 +165,7 @@ class Expression:
         return value
 
     def _outcome(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
-        """The value, or why there is none: that may be for the stand-ins alone. Raises `TimedOut`."""
+        """Return the value, or the failure: it may happen with the stand-ins only. Raises `TimedOut`."""
         try:
             return self._evaluate(given, handle, bindings)
         except TimedOut:
@@ -180,7 +181,7 @@ class Expression:
         except (ValueError, TypeError, OverflowError) as error:
             complaint = str(error)
             if self._functions.needed is not None and not complaint.startswith(TIMED_OUT):
-                return self._functions.needed  # what stood in for an answer may have led here
+                return self._functions.needed  # the replacement of a missing answer may have caused this
             if self._functions.failure:
                 raise ExpressionError(self._functions.failure) from None
             reason = explain(complaint, self._literals) + culprits(complaint, self._pieces)
@@ -189,7 +190,7 @@ class Expression:
 
 
 def needed_by_all(results: Sequence[Any]) -> Needed | None:
-    """The lookups that every evaluation needs. Raises `Changed` where they depend on the digits of a number that the engine does not hold."""
+    """Return the lookups that every evaluation needs. Raises `Changed` if they depend on the digits of a number that the engine does not hold."""
     asked = {frozenset(lookup.text for lookup in each.lookups) if isinstance(each, Needed) else None for each in results}
     if asked == {None}:
         return None

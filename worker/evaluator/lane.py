@@ -25,7 +25,7 @@ MAX_EXITS: Final = 3  # of processes with the same question in flight and no kno
 
 
 class Lane:
-    """`take`: the next process; `refer`: accepts a question that was too slow for QUICK or ended its process; `place`: the lane of a question now."""
+    """`take`: returns the next process; `refer`: takes a question that was too slow for QUICK or ended its process; `place`: returns a question's lane."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Lane:
         self._scheduled = False
 
     def put(self, question: PendingQuestion) -> None:
-        """Questions with the full time limit wait behind all others."""
+        """Queue a question. Questions with the full time limit wait behind all others."""
         (self._full if question.full else self._waiting).append(question)
         self._some.set()
         if self._process is not None and not self._in_flight and not self._scheduled:
@@ -111,7 +111,7 @@ class Lane:
             self._process.write(b"".join(parts))
 
     def _next(self) -> PendingQuestion | None:
-        """The next question for this lane: it skips cancelled ones, and moves those whose expressions were found slow meanwhile."""
+        """Return the next question for this lane. It skips cancelled questions, and moves questions whose expressions turned out slow meanwhile."""
         for queue in (self._waiting, self._full):
             while queue and not (self._in_flight and queue is self._full):
                 question = queue.popleft()
@@ -124,7 +124,7 @@ class Lane:
 
     def _answered(self, kind: int, number: int, rest: bytes) -> None:
         if not self._in_flight or self._in_flight[0].number != number:
-            raise RuntimeError("an evaluator answers another question than it was asked")  # its connection ends, and its questions are asked again
+            raise RuntimeError("an evaluator answers another question than it was asked")  # this ends the connection, and the lane asks the questions again
         question = self._in_flight.popleft()
         match kind:
             case FrameKind.VALUES:
@@ -152,7 +152,7 @@ class Lane:
         self._requeue(others)
 
     def _may_retry(self, question: PendingQuestion, process_exit: ProcessExit) -> bool:
-        """The question under evaluation is unknown: the lane asks each again, at most MAX_EXITS times."""
+        """Whether the lane may ask a question again. The question under evaluation is unknown, so the lane asks each again, at most MAX_EXITS times."""
         question.exits += 1
         if question.exits < MAX_EXITS:
             return True
@@ -160,7 +160,7 @@ class Lane:
         return False
 
     def _outcome_of(self, running: PendingQuestion, process_exit: ProcessExit) -> Iterable[PendingQuestion]:
-        """The question itself where this lane asks it again."""
+        """Return the question if this lane asks it again."""
         if process_exit.cause in {"killed", "retired"} and running.exits + 1 < MAX_EXITS:
             running.exits += 1
             return (running,)

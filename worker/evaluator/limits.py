@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 TIMEOUT: Final = 0.5  # for all expressions of one question together
-QUICK: Final = 0.025  # the same on the quick lane: a slower question goes to the slow lane
+QUICK: Final = 0.025  # the same limit on the quick lane: a slower question goes to the slow lane
 HARD_FACTOR: Final = 2  # of either limit, as CPU time: the kernel then ends the process, since the engine does not check the clock in every loop
 MAX_STACK: Final = 200
 MAX_SEQUENCE: Final = 100_000

@@ -1,4 +1,4 @@
-"""One evaluator process as the worker sees it: start, write, read and reap."""
+"""One evaluator process, seen from the worker: start, write, read and reap."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ProcessExit:
 
 
 class Process(asyncio.Protocol):
-    """Made by `start_process`. Its lane sets `on_answer`, and `on_batch`, which follows the answers of one read; `gone` is set when the process ends."""
+    """Made by `start_process`. Its lane sets `on_answer`, and `on_batch`, called after the answers of one read. `gone` is set when the process ends."""
 
     def __init__(self, progress: mmap.mmap, stderr: int) -> None:
         self._resources = ExitStack()
@@ -95,7 +95,7 @@ class Process(asyncio.Protocol):
             self._transport.write(data)
 
     async def reap(self, *, stopped: bool = False) -> ProcessExit:
-        """End the process unless it has ended, and return how; `stopped`: it made no progress."""
+        """End the process unless it has ended, and return its end. `stopped`: the process made no progress."""
         with self._resources:
             number, index = self.progress
             status = 0
@@ -120,7 +120,7 @@ def exit_of(status: int, stderr: bytes, number: int, index: int, *, stopped: boo
 
 
 async def start_process(limits: Limits) -> Process:
-    """A process that is ready. Raises `EvaluatorUnavailable`."""
+    """Start a process, and return it when it is ready. Raises `EvaluatorUnavailable`."""
     try:
         process = await _started(limits)
     except OSError as error:
@@ -169,14 +169,14 @@ async def spawn(connection: int, progress: int, stderr: int, limits: Limits) -> 
 
 
 def memory_file(name: str, stack: ExitStack) -> int:
-    """The descriptor of a file in memory; the stack closes it."""
+    """Return the descriptor of a file in memory; the stack closes it."""
     number = os.memfd_create(f"evaluator-{name}")
     stack.callback(os.close, number)
     return number
 
 
 def environment() -> dict[str, str]:
-    """Only the variables that Python needs to start: no secrets."""
+    """Return only the variables that Python needs to start: no secrets."""
     ours = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return ours | {
         "PYTHONPATH": str(Path(worker.__file__).parents[1]),

@@ -16,7 +16,7 @@ from worker.evaluator.wire import pack_answers
 
 @dataclass(slots=True, eq=False)
 class PendingQuestion:
-    """`texts`: its expressions by number; `full`: it has the full limits; `exits`: of processes with it in flight, of unknown cause."""
+    """`texts`: its expressions by number; `full`: whether it has the full limits; `exits`: process ends of unknown cause while it was in flight."""
 
     number: int
     texts: dict[int, str]
@@ -31,7 +31,7 @@ class PendingQuestion:
         return len(self.body)
 
     def frames(self, process: Process) -> list[bytes]:
-        """The frames for this process: the expressions that it does not know yet, and the question."""
+        """Return the frames for this process: the expressions that it does not know yet, and the question."""
         new = [frame(FrameKind.DEFINE, number, text.encode()) for number, text in self.texts.items() if number not in process.defined]
         process.defined |= self.texts.keys()
         return [*new, frame(FrameKind.FULL if self.full else FrameKind.QUICK, self.number, self.key, self.body)]
@@ -46,7 +46,7 @@ class PendingQuestion:
 
 
 def pending_question(number: int, question: Question, numbers: Sequence[int]) -> PendingQuestion:
-    """`numbers`: those of its expressions. Raises `ExpressionFailed` for a context that cannot be sent."""
+    """Return a pending question. `numbers`: of its expressions. Raises `ExpressionFailed` for a context that cannot be sent."""
     try:
         context, bindings = context_json(question.context), context_json([dict(question.bindings), pack_answers(question.answers)])
     except ExpressionError as error:

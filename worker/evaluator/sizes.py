@@ -11,7 +11,7 @@ from worker.core.exact_numbers import EXACT, may_have_fractions, unfinished, wit
 from worker.evaluator.limits import MAX_INPUT, MAX_OUTPUT, MAX_VALUES
 
 MOST_SHORTER = 2
-"""Times as many bytes as without fractions, at most: `1.0,` becomes `1,`."""
+"""The maximum factor between the bytes with fractions and without: `1.0,` becomes `1,`."""
 
 
 def context_json(context: Any) -> bytes:
@@ -20,7 +20,7 @@ def context_json(context: Any) -> bytes:
 
 
 def result_json(value: Any) -> bytes:
-    """The JSON of a result; nothing for UNDEFINED. Raises `ExpressionError` for what JSON cannot hold or what is too large."""
+    """Return the JSON of a result; empty for UNDEFINED. Raises `ExpressionError` for values that JSON cannot hold or that are too large."""
     if value is UNDEFINED:
         return b""
     check_numbers(value)
@@ -44,7 +44,7 @@ def as_json(value: Any, limit: int, what: str) -> bytes:
 
 
 def check_numbers(value: Any) -> None:
-    """Raises `ExpressionError` for a number that is infinite, which JSON would silently write as null, and for one that was calculated beyond 2^53."""
+    """Raise `ExpressionError` for an infinite number, which JSON would silently write as null, and for a calculated number beyond 2^53."""
     if isinstance(value, (int, float)):
         if not math.isfinite(value):
             raise ExpressionError("a number in the result is not finite (a division by zero?)")
@@ -56,7 +56,7 @@ def check_numbers(value: Any) -> None:
 
 
 def counted(value: Any) -> int:
-    """The number of values in it, itself included."""
+    """Return the number of values in it, including itself."""
     if isinstance(value, dict):
         return 1 + sum(map(counted, value.values()))
     return 1 + sum(map(counted, value)) if isinstance(value, list) else 1

@@ -22,7 +22,7 @@ from worker.halo.transport import Answer, Call, Failure
 
 @dataclass(slots=True, eq=False)
 class Authorized:
-    """A call with proof of who we are, ready to leave. `token`: the one in it, where it can be replaced; `turn`: its place in a budget."""
+    """A call with its credentials, ready to send. `token`: its token, if a new one can replace it; `turn`: its place under a rate limit."""
 
     call: Call
     token: str = field(default="", repr=False)
@@ -32,21 +32,21 @@ class Authorized:
 class Authorization(Protocol):
     @property
     def secrets(self) -> tuple[str | None, ...]:
-        """The credentials that it sends now."""
+        """Return the credentials that it sends now."""
         ...
 
     def reserve(self, call: Call, stale_token: str) -> AbstractAsyncContextManager[Authorized | Failure]:
-        """The call made ours, when its turn has come; a failure says why it cannot be sent. `stale_token`: the one that was refused before."""
+        """Wait for the call's turn, and yield it with its credentials; a failure says why it cannot be sent. `stale_token`: the token that was refused."""
         ...
 
     def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
-        """Gives the turn back, and heeds what the answer says about the rate limit."""
+        """Release the turn, and apply what the answer says about the rate limit."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedAuthorization:
-    """Headers and query parameters for every call; they replace those that the method sets under the same name."""
+    """Headers and query parameters for every call; they replace the method's own of the same name."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -66,11 +66,11 @@ class FixedAuthorization:
         yield Authorized(self.added_to(call))
 
     def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
-        """There is no rate limit of ours."""
+        """Do nothing: the worker has no rate limit here."""
 
 
 def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
-    """For the kinds of `auth` that need no token endpoint."""
+    """Return the authorization for the kinds of `auth` that need no token endpoint."""
     match auth.type:
         case "basic" | "login" if auth.username is not None:
             credentials = base64.b64encode(f"{auth.username or ''}:{auth.password or ''}".encode()).decode()
@@ -86,7 +86,7 @@ def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
 
 
 class TokenAuthorization:
-    """A token that is asked for and renewed. With a `budget` each request waits for its turn, and a 429 holds up all callers."""
+    """A token that the worker fetches and renews. With a `budget` each request waits for its turn, and a 429 delays all callers."""
 
     def __init__(
         self, tokens: AuthManager, shutdown: ShutdownGate, budget: Budget | None = None, *, header: str = "Authorization", prefix: str = "Bearer "
@@ -102,7 +102,7 @@ class TokenAuthorization:
         return self._tokens.secrets
 
     async def first_token(self) -> NoToken | None:
-        """Asks for a token where there is none yet; why there is none."""
+        """Fetch a token if there is none yet; return why there is none."""
         token = await self._tokens.token()
         return token if isinstance(token, NoToken) else None
 
@@ -125,7 +125,7 @@ class TokenAuthorization:
         except TimeoutError:
             self._release(authorized)
             return Failure(STOPPED, sent=False, withheld=True)
-        current = self._tokens.ready() or token  # it may have been renewed during the wait for the turn
+        current = self._tokens.ready() or token  # another call may have renewed it during the wait for the turn
         headers = {name: value for name, value in authorized.call.headers.items() if name.lower() != self._header.lower()}
         authorized.call = replace(authorized.call, headers=headers | {self._header: f"{self._prefix}{current.value}"})
         authorized.token = current.value

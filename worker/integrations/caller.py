@@ -58,12 +58,12 @@ class IntegrationCaller:
         timeout: float | None = None,  # noqa: ASYNC109 - part of the request
         after: Exchange | None = None,
     ) -> AsyncIterator[Slot | Exchange]:
-        """As `HaloClient.reserve`: the call is built before anything is waited for. Whom it is for depends on the values of the run alone."""
+        """Reserve a call like `HaloClient.reserve`: it builds the call before it waits. The customer depends only on the values of the run."""
         customer = await customer_of(self._pool[method.integration], method, values, self._evaluator)
         async with AsyncExitStack() as stack:
             try:
                 lease = await stack.enter_async_context(self._pool.lease(customer))
-            except ConfigError as error:  # of one customer; those of other integrations are known at the start
+            except ConfigError as error:  # of one customer; errors of other integrations appear at the start
                 problems = "; ".join(problem.message for problem in error.problems)
                 yield Exchange(Fate.NOT_SENT, reason=f"not sent: {problems}")
                 return
@@ -96,32 +96,32 @@ class IntegrationCaller:
                 yield IntegrationSlot(self, connection, authorization, method, authorized, started, renewable=not stale_token)
 
     async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
-        """One exchange, its `duration` with the wait for a token or the budget. It is sent again only after a 401, once, with a new token."""
+        """Send one call; `duration` includes the wait for a token or the rate limit. It is sent again only after a 401, once, with a new token."""
         return await send_reserved(partial(self.reserve, method, values, timeout=timeout))
 
     def secrets(self, integration: str) -> tuple[str | None, ...]:
-        """The credentials that are sent now; a response may quote them."""
+        """Return the credentials that calls send now; a response may quote them."""
         return self._pool.connection(integration).authorization.secrets
 
     async def replace(self, integrations: Mapping[str, Integration]) -> None:
-        """Call these from now on. Calls under way end as they began; what is reached as before keeps its token."""
+        """Call these integrations from now on. Calls in flight keep their connection; an unchanged connection keeps its token."""
         await self._pool.replace(integrations)
 
     def stop_waiting(self) -> None:
-        """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
+        """Stop waiting: calls that wait for a token end as NOT_SENT, calls in flight continue. (Calls with a Halo client's token stop with the client.)"""
         self._shutdown.close()
 
     async def first_token(self, integration: str) -> NoToken | None:
-        """Asks for the token of an integration, where it has one that is fetched; why there is none."""
+        """Fetch the token of an integration, if its `auth` fetches one; return why there is none."""
         authorization = self._pool.connection(integration).authorization
         return await authorization.first_token() if isinstance(authorization, TokenAuthorization) else None
 
     def remaining(self, method: Method, authorized: Authorized, started: float) -> float:
-        """Seconds that are left for the further pages of a call."""
+        """Return the seconds left for the further pages of a call."""
         return (authorized.call.timeout or method.timeout) - (self._clock.monotonic() - started)
 
     async def answered(self, connection: ApiConnection, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
-        """The exchange of a result. `token`: the one that was sent, where another can replace it. Raises `CallRefused`."""
+        """Return the exchange of a result. `token`: the sent token, if another can replace it. Raises `CallRefused`."""
         if isinstance(result, Failure) and result.refused:
             self._record(connection, method, REFUSED_FATE, None, started)
             raise CallRefused(f"{method.full_name}: {connection.of_customer(result.reason)}")
@@ -130,7 +130,7 @@ class IntegrationCaller:
         read = partial(to_exchange, connection.peer, result, method.response_kind)
         exchange = await in_thread(read) if isinstance(result, Answer) and result.is_large else read()
         if isinstance(result, Failure):
-            exchange = replace(exchange, reason=connection.of_customer(exchange.reason), down=result.withheld)  # withheld: no attempt, and no fault of the call
+            exchange = replace(exchange, reason=connection.of_customer(exchange.reason), down=result.withheld)  # withheld: no attempt, no fault of the call
         self._record(connection, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
@@ -155,9 +155,9 @@ class IntegrationSlot:
     renewable: bool
 
     async def send(self, until: float | None = None) -> Exchange:
-        """Raises `CallRefused`."""
+        """Send the call, and return the exchange. Raises `CallRefused`."""
         if self.authorized.turn is not None:
-            self.authorized.turn.unused = False  # a cancelled request may have left
+            self.authorized.turn.unused = False  # a cancelled request may have been sent
         pages = self.method.pages
         if pages is None:
             return (await self._exchange(replace(self.authorized.call, not_after=until), self.authorized))[0]
@@ -178,7 +178,7 @@ class IntegrationSlot:
         return await self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
     async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:
-        """One exchange with the items of all pages, or the one that failed. Each further page waits for its own turn."""
+        """Return one exchange with the items of all pages, or the failed exchange. Each further page waits for its own turn."""
         call: Call | None = first
         exchange, result = await self._exchange(first, self.authorized)
         while call is not None:
@@ -208,7 +208,10 @@ class IntegrationSlot:
 
 
 def without_secrets(result: Answer | Failure, connection: ApiConnection, token: str) -> Answer | Failure:
-    """A refusal may quote what was sent, and any answer the token of a login: it travels in no message. `token`: the one that was sent, which may be renewed by now."""
+    """Remove secrets from a result: a refusal may quote the sent credentials, and any answer the token of a login. No message may hold them.
+
+    `token`: the sent token, which may be renewed by now.
+    """
     if isinstance(result, Failure) or (result.status < HTTPStatus.BAD_REQUEST and connection.integration.auth.type != "login"):
         return result
     known = KnownSecrets((*connection.authorization.secrets, token))
@@ -227,9 +230,9 @@ async def open_caller(
     *,
     intercept: Intercept = straight,
 ) -> AsyncIterator[IntegrationCaller]:
-    """A caller for these integrations. `clients`: by name, for `halo` integrations, which use a client's token. Opens no connection yet.
+    """Open a caller for these integrations. `clients`: by name, for `halo` integrations, which use a client's token. Opens no connection yet.
 
-    `intercept` stands before the transport of all calls.
+    `intercept` wraps the transport of all calls.
 
     Raises `ConfigError` for an invalid address or authorization.
     """

@@ -35,7 +35,7 @@ TOKEN_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ApiConnection:
-    """Calls have URLs below the integration's base_url, so that all of them go to `origin`."""
+    """Sends calls with URLs below the integration's base_url, so that all of them go to `origin`."""
 
     integration: Integration
     origin: URL
@@ -44,7 +44,7 @@ class ApiConnection:
 
     @property
     def peer(self) -> str:
-        """Who answers, for reasons: the host, with the key of the customer's row in the operator's table."""
+        """Return the called system, for reasons: the host, with the key of the customer's row in the operator's table."""
         customer = self.integration.customer
         return f"{self.origin.authority} (customer {customer})" if customer else self.origin.authority
 
@@ -52,19 +52,19 @@ class ApiConnection:
         return named(self.integration, reason)
 
     def authorization_of(self, method: Method) -> Authorization:
-        """A method that logs in goes without the token that it gives."""
+        """Return the authorization of a method: the login goes without the token that it returns."""
         login = self.integration.auth.login
         return self.authorization if login is None or login.method != method.name else fixed_authorization(self.integration.auth)
 
 
 def named(integration: Integration, reason: str) -> str:
-    """The reason with the customer whom it is about: operators look for the row."""
+    """Return the reason with its customer: operators look for the row."""
     return f"customer {integration.customer}: {reason}" if integration.customer else reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConnectionDeps:
-    """Shared by all connections."""
+    """The parts that all connections share."""
 
     clients: Mapping[str, HaloClient]
     shutdown: ShutdownGate
@@ -72,10 +72,10 @@ class ConnectionDeps:
     metrics: Metrics
     clock: Clock
     contexts: dict[tuple[str | None, ...], ssl.SSLContext] = field(default_factory=dict)
-    """Of TLS, by their files: each takes a megabyte, and milliseconds to make."""
+    """TLS contexts, by their files: each takes a megabyte, and milliseconds to make."""
 
     def tls_of(self, integration: Integration) -> ssl.SSLContext:
-        """Raises `ConfigError` for files that cannot be used."""
+        """Return the TLS context of an integration. Raises `ConfigError` for unusable files."""
         named = (integration.ca_file, integration.cert_file, integration.key_file)
         if named not in self.contexts:
             self.contexts[named] = tls_context(f"integration {integration.name}", *named)
@@ -84,7 +84,7 @@ class ConnectionDeps:
 
 @asynccontextmanager
 async def open_connection(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[ApiConnection]:
-    """Opens no socket yet. Raises `ConfigError` for an invalid address or authorization."""
+    """Open a connection, without a socket yet. Raises `ConfigError` for an invalid address or authorization."""
     origin = http_url(integration, "base_url", integration.base_url).origin()
     guard = guard_of(origin, integration.allow_hosts)
     async with AsyncExitStack() as stack:
@@ -106,7 +106,7 @@ async def open_connection(integration: Integration, shared: ConnectionDeps) -> A
 
 @asynccontextmanager
 async def open_with_client(access: SharedAccess, origin: URL, guard: AddressGuard) -> AsyncIterator[Send]:
-    """With the TLS, the headers and the proxy of the Halo client. Its host counts as listed: a self-hosted Halo is often on a private address."""
+    """Open with the TLS, the headers and the proxy of the Halo client. Its host counts as listed: a self-hosted Halo is often on a private address."""
     proxy = access.client.proxy
     guard = replace(guard, allowed=guard.allowed | {(guard.host, guard.port)})
     sockets = socket_guard(guard, proxy).new_socket
@@ -116,7 +116,7 @@ async def open_with_client(access: SharedAccess, origin: URL, guard: AddressGuar
 
 @asynccontextmanager
 async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[TokenAuthorization]:
-    """The auth manager for a token endpoint. The guard also checks the address of that endpoint."""
+    """Open the auth manager for a token endpoint. The guard also checks the address of that endpoint."""
     name, auth = integration.name, integration.auth
     address = token_address(str(http_url(integration, "token_url", auth.token_url or "")))
 
@@ -132,7 +132,7 @@ async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> Async
 
 @asynccontextmanager
 async def open_login(integration: Integration, send: Send, shared: ConnectionDeps) -> AsyncIterator[TokenAuthorization]:
-    """The auth manager for a login by a method of the integration."""
+    """Open the auth manager for a login by a method of the integration."""
     login = integration.auth.login
     if login is None or login.method not in integration.methods:
         raise integration_error(integration, "auth names no method that logs in")
@@ -170,7 +170,7 @@ def grant_of(auth: IntegrationAuth) -> Grant:
 
 
 def halo_access(integration: Integration, clients: Mapping[str, HaloClient], origin: URL) -> SharedAccess:
-    """The shared access of the Halo client. Its token goes to its own host only."""
+    """Return the shared access of the Halo client. Its token goes to its own host only."""
     client = clients.get(integration.auth.client or "")
     if client is None:
         raise integration_error(integration, f"there is no client {integration.auth.client!r} to take the token from")

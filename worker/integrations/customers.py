@@ -1,4 +1,4 @@
-"""Whom a call is for, and how many calls of one customer are under way: one whose API hangs does not take the places of the others."""
+"""Finds the customer of a call, and limits the calls in flight of each customer: a customer whose API hangs does not take the places of the others."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from worker.core.ports import Clock, Evaluator
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.slot import STOPPED
 
-PATIENCE = 10.0  # seconds for which a call waits while none of its customer's calls ends
-AGAIN_AFTER = 30.0  # seconds after which it is tried again
+PATIENCE = 10.0  # seconds for which a call waits while no call of its customer ends
+AGAIN_AFTER = 30.0  # seconds after which the worker tries the call again
 
 
 async def customer_of(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> Integration:
-    """The integration, or that of the customer whom the call is for. Raises `ExpressionError`, which quotes no key, and `EvaluatorUnavailable`."""
+    """Return the integration, or with customers that of the call's customer. Raises `ExpressionError`, which quotes no key, and `EvaluatorUnavailable`."""
     customers = integration.customers
     if customers is None:
         return integration
@@ -35,14 +35,14 @@ async def customer_of(integration: Integration, method: Method, values: Values, 
 
 @dataclass(slots=True)
 class CustomerTurns:
-    """The places of one customer, in one worker. `most`: calls under way at once."""
+    """The places of one customer, in one worker. `most`: maximum calls in flight."""
 
     most: int
     clock: Clock
     shutdown: ShutdownGate
     _places: asyncio.Semaphore = field(init=False)
     _moved: float = field(init=False)
-    """When a call began or ended."""
+    """The time at which a call last began or ended."""
 
     def __post_init__(self) -> None:
         self._places = asyncio.Semaphore(self.most)
@@ -50,7 +50,7 @@ class CustomerTurns:
 
     @asynccontextmanager
     async def turn(self, integration: Integration) -> AsyncIterator[Exchange | None]:
-        """A place; or the exchange that says that there is none, once no call of this customer has ended for `PATIENCE` seconds, or when the worker stops."""
+        """Yield None with a place. Yield an exchange without one: no call of this customer ended for `PATIENCE` seconds, or the worker stops."""
         try:
             async with self.shutdown.wait():
                 taken = await self._taken()

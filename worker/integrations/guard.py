@@ -1,4 +1,4 @@
-"""Checks where every call and every socket goes: to the integration's own address, and there only to public addresses or to hosts that it lists."""
+"""Checks the destination of every call and every socket: only the integration's own address, and there only public addresses or listed hosts."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class AddressGuard:
     allowed: frozenset[tuple[str, int | None]]
 
     def new_socket(self, info: AddrInfoType) -> socket:
-        """A socket for this address. Raises `AddressRefused`. aiohttp calls this just before it connects, so the address cannot change afterwards."""
+        """Return a socket for this address. Raises `AddressRefused`. aiohttp calls this just before it connects, so the address cannot change afterwards."""
         family, kind, protocol, _, place = info
         self.admit(str(place[0]), int(place[1]))
         return socket(family, kind, protocol)
 
     def admit(self, text: str, port: int) -> None:
-        """Raises `AddressRefused` for a forbidden address."""
+        """Raise `AddressRefused` for a forbidden address."""
         address = read_address(text)
         if address is None or port != self.port:
             raise AddressRefused(ELSEWHERE)
@@ -50,7 +50,7 @@ class AddressGuard:
             raise AddressRefused(NOT_LISTED)
 
     def written_refusal(self) -> str:
-        """Why a proxy must not be asked for the host as it is written; empty where it may. It looks up names itself."""
+        """Return why a proxy must not get the host as it is written; empty if it may. A proxy looks up names itself."""
         return NOT_LISTED if local(self.host) and not self._lists(self.host) else ""
 
     def _lists(self, host: str) -> bool:
@@ -58,7 +58,7 @@ class AddressGuard:
 
 
 def socket_guard(guard: AddressGuard, proxy: str | None) -> AddressGuard:
-    """The guard of the sockets themselves. Those to a proxy count as listed: the route file names it."""
+    """Return the guard of the sockets themselves. A proxy counts as listed: the route file names it."""
     if proxy is None:
         return guard
     host, port = canonical_host(URL(proxy).host or ""), URL(proxy).port or 0
@@ -70,7 +70,7 @@ def guard_of(url: URL, allow_hosts: Iterable[tuple[str, int | None]]) -> Address
 
 
 def canonical_host(host: str) -> str:
-    """One spelling for each host: addresses without brackets; names in lower case, encoded, without a final dot."""
+    """Return one spelling for each host: addresses without brackets; names in lower case, encoded, without a final dot."""
     bare = host.strip("[]").rstrip(".").lower()
     address = read_address(bare)
     if address is not None:
@@ -83,7 +83,7 @@ def canonical_host(host: str) -> str:
 
 @asynccontextmanager
 async def open_guarded(origin: URL, guard: AddressGuard, tls: ssl.SSLContext, proxy: str | None = None) -> AsyncIterator[Send]:
-    """Sends calls to one origin. A call's own timeout limits its total duration."""
+    """Open the sender of calls to one origin. A call's own timeout limits its total duration."""
     connector = new_connector(tls, socket_guard(guard, proxy).new_socket)
     limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT)
     async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, MAX_RESPONSE_BYTES, proxy=proxy) as send:
@@ -91,7 +91,7 @@ async def open_guarded(origin: URL, guard: AddressGuard, tls: ssl.SSLContext, pr
 
 
 def guarded(send: Send, origin: URL, proxied: AddressGuard | None) -> Send:
-    """Lets calls to one origin pass, and no others. `proxied`: the guard of a destination whose address no socket of ours shows: a proxy looks up the name itself."""
+    """Wrap `send`: pass only calls to one origin. `proxied`: the guard of a destination behind a proxy. The proxy looks up the name: no socket shows it."""
 
     async def send_guarded(call: Call) -> Answer | Failure:
         if reason := refusal(call.url, origin, proxied):
@@ -102,7 +102,7 @@ def guarded(send: Send, origin: URL, proxied: AddressGuard | None) -> Send:
 
 
 def refusal(url: URL, origin: URL, proxied: AddressGuard | None) -> str:
-    """Why a call must not leave; empty where it may."""
+    """Return why a call must not be sent; empty if it may."""
     if not same_place(url, origin) or url.raw_user is not None:
         return ELSEWHERE
     return proxied.written_refusal() if proxied is not None else ""

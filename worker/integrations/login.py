@@ -1,4 +1,4 @@
-"""Logs in to an API by one of its methods: the source of a token that all methods of the integration share."""
+"""Logs in to an API by one of its methods, and gets the token that all methods of the integration share."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ TROUBLE = {
 
 
 class LoginSource:
-    """Implements `worker.halo.token_source.TokenSource`. Its reasons and its logs hold nothing of the answer."""
+    """Implements `worker.halo.token_source.TokenSource`. Its reasons and its logs hold no part of the answer."""
 
     def __init__(self, integration: Integration, login: Login, send: Send, evaluator: Evaluator, metrics: Metrics) -> None:
-        """`send`: to the integration's own address."""
+        """`send`: sends to the integration's own address."""
         self._integration = integration
         self._login = login
         self._send = send
@@ -43,7 +43,7 @@ class LoginSource:
         return (self._integration.auth.password,)
 
     def forget_session(self) -> None:
-        """A login is always done with the credentials themselves."""
+        """Do nothing: a login always uses the credentials themselves."""
 
     async def obtain(self) -> Granted | NoToken:
         result = await self._obtain()
@@ -75,6 +75,6 @@ class LoginSource:
 
 
 def text_at(path: VariablePath, exchange: Exchange) -> str:
-    """A text or a whole number of the answer; empty for anything else."""
+    """Return a text or a whole number of the answer; empty for anything else."""
     value = path.find(exchange.documents.get(path.root)).value
     return str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""

@@ -1,4 +1,4 @@
-"""Follows the pages of a list: the next request of each answer, kept on the integration's own address, and one answer with the items of all."""
+"""Follows the pages of a list: finds the next request in each answer, only at the integration's own address, and merges the items into one answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGN
 
 @dataclass(slots=True)
 class PageCollector:
-    """The pages of one call so far. `base`: the integration's base URL, below which every page lies."""
+    """The pages of one call so far. `base`: the integration's base URL; every page is below it."""
 
     pages: Pages
     base: URL
@@ -40,11 +40,11 @@ class PageCollector:
     _last: list[Any] | None = None
 
     def begin(self, call: Call) -> Call:
-        """The call of the first page."""
+        """Return the call of the first page."""
         return replace(call, url=call.url.update_query({self.pages.page: str(self.pages.first)})) if self.pages.page else call
 
     def add(self, call: Call, exchange: Exchange, answer: Answer) -> str:
-        """Take over one page; why it cannot be used, or empty."""
+        """Add one page. Return why it cannot be used, or empty."""
         self.count += 1
         self._seen.add(call.url)
         self._first = self._first or exchange
@@ -62,7 +62,7 @@ class PageCollector:
         return ""
 
     def following(self, call: Call, exchange: Exchange) -> Call | None:
-        """The call of the next page; None after the last. Raises `CallRefused` for one that leads elsewhere, or in a circle."""
+        """Return the call of the next page; None after the last. Raises `CallRefused` for a page at another address, or one that was read before."""
         url = self._next_url(call.url, exchange)
         if url is None:
             return None
@@ -83,14 +83,14 @@ class PageCollector:
         return own_address(target, current, self.base) if target else None
 
     def merged(self) -> Exchange:
-        """The first answer with the items of all pages in place of its own."""
+        """Return the first answer with the items of all pages."""
         if self._first is None:
             return Exchange(Fate.NOT_SENT, reason="no page was read")
         return replace(self._first, body=with_items(self._first.body, [str(getattr(part, "name", "")) for part in self.pages.items.parts], self.items))
 
 
 def scalar(path: VariablePath | None, exchange: Exchange) -> str:
-    """A text or number of the answer; empty for null and where there is none."""
+    """Return a text or number of the answer; empty for null and for an absent value."""
     value = None if path is None else path.find(exchange.documents.get(path.root)).value
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
 
@@ -102,7 +102,7 @@ def with_items(document: Any, names: list[str], items: list[Any]) -> Any:
 
 
 def next_link(header: str) -> str:
-    """The target of the link with the relation `next`, as RFC 8288 writes it; empty where there is none."""
+    """Return the target of the link with the relation `next`, in the syntax of RFC 8288; empty without such a link."""
     return next((target for target, relation in links(header[:LONGEST_HEADER]) if "next" in relation.lower().split()), "")
 
 
@@ -113,7 +113,7 @@ def links(header: str) -> Iterator[tuple[str, str]]:
 
 
 def own_address(target: str, current: URL, base: URL) -> URL:
-    """The address of the next page. Raises `CallRefused` unless it has the scheme, host and port of `base` and lies below its path; it quotes nothing of it."""
+    """Return the next page's address. Raises `CallRefused`, without quoting it, unless it has the scheme, host and port of `base` and is below its path."""
     try:
         url = current.join(URL(target)).with_fragment(None)
         same = same_place(url, base) and url.raw_user is None and url.raw_password is None

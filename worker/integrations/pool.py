@@ -1,4 +1,4 @@
-"""The connections of all integrations: one for each, and of those with customers one for each row, opened by its first call."""
+"""The connections of all integrations: one for each integration; with customers one for each row, opened by its first call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A connection. `turns`: of a customer; `users`: calls that have it; `retired`: it is closed when the last one ends."""
+    """A connection. `turns`: of a customer; `users`: the calls that use it; `retired`: it closes when the last call ends."""
 
     connection: ApiConnection
     resources: AsyncExitStack
@@ -42,19 +42,19 @@ class ConnectionPool:
         return self._integrations[name]
 
     def connection(self, name: str) -> ApiConnection:
-        """Of an integration without customers."""
+        """Return the connection of an integration without customers."""
         return self._leases[key_of(self._integrations[name])].connection
 
     async def open(self, integrations: Mapping[str, Integration]) -> None:
-        """Open the connections of all but those with customers. Raises `ConfigError`."""
+        """Open the connections of all integrations without customers. Raises `ConfigError`."""
         self._want(integrations)
         for integration in integrations.values():
             if integration.customers is None:
                 await self._open(integration)
 
     async def replace(self, integrations: Mapping[str, Integration]) -> None:
-        """Serve these from now on. A connection that is still wanted as it is goes on with its token; the others end with their last call."""
-        async with self._opening:  # a connection that is being opened is one of those before
+        """Serve these integrations from now on. An unchanged connection keeps its token; the others close after their last call."""
+        async with self._opening:  # a connection that is being opened belongs to the integrations before
             self._want(integrations)
             for key, lease in list(self._leases.items()):
                 wanted = self._wanted.get(key)
@@ -63,18 +63,18 @@ class ConnectionPool:
                     lease.retired = True
                     await self._close_unused(lease)
                     continue
-                lease.connection = replace(lease.connection, integration=wanted)  # methods see its row, which may have changed where no address depends on it
+                lease.connection = replace(lease.connection, integration=wanted)  # methods see its row; it may have changed without a new address
                 if lease.turns is not None and lease.turns.most != at_once(integrations[key[0]]):
                     lease.turns = self._turns(key)
 
     @asynccontextmanager
     async def lease(self, integration: Integration) -> AsyncIterator[Lease]:
-        """The connection of an integration or of a customer. Raises `ConfigError` where it cannot be opened, and where a reload has removed it meanwhile."""
+        """Lease the connection of an integration or of a customer. Raises `ConfigError` if it cannot be opened, or if a reload has removed it meanwhile."""
         key = key_of(integration)
         lease = self._leases.get(key)
         if lease is None:
             async with self._opening:
-                if (wanted := self._wanted.get(key)) is None:  # its address may not be called any more
+                if (wanted := self._wanted.get(key)) is None:  # the worker may no longer call its address
                     raise integration_error(integration, "it was removed from the route files or the table")
                 lease = self._leases.get(key) or await self._open(wanted)
         lease.users += 1
@@ -114,7 +114,7 @@ class ConnectionPool:
 
 @asynccontextmanager
 async def open_pool(integrations: Mapping[str, Integration], shared: ConnectionDeps, intercept: Intercept) -> AsyncIterator[ConnectionPool]:
-    """Raises `ConfigError` for an invalid address or authorization."""
+    """Open the pool. Raises `ConfigError` for an invalid address or authorization."""
     pool = ConnectionPool(shared, intercept)
     try:
         await pool.open(integrations)
@@ -128,10 +128,10 @@ def key_of(integration: Integration) -> Key:
 
 
 def at_once(integration: Integration) -> int:
-    """Maximum calls of one customer; 0 without customers."""
+    """Return the maximum calls of one customer; 0 without customers."""
     return integration.customers.at_once if integration.customers is not None else 0
 
 
 def credential_of(auth: IntegrationAuth) -> str:
-    """The name of the query parameter that holds a credential; empty where none does."""
+    """Return the name of the query parameter that holds a credential; empty without one."""
     return auth.name or "" if auth.type == "api_key" and auth.place == "query" else ""

@@ -1,4 +1,4 @@
-"""Builds the request of a method: fills path, query, headers and body, and refuses values that would send it elsewhere."""
+"""Builds the request of a method: fills path, query, headers and body, and refuses values that would change its destination."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_FILE_BODY = 8 * 1024 * 1024
 
 
 async def build_call(integration: Integration, method: Method, values: Values, evaluator: Evaluator, timeout: float | None = None) -> Call:  # noqa: ASYNC109 - part of the call
-    """The call without its authorization. Raises `ExpressionError`, `EvaluatorUnavailable`, or `CallRefused` for values that cannot be sent."""
+    """Build the call without its authorization. Raises `ExpressionError`, `EvaluatorUnavailable`, or `CallRefused` for values that cannot be sent."""
     values = replace(values, customer=integration.values) if integration.customer else values
     try:
         url = await build_url(integration, method, values, evaluator)
@@ -52,7 +52,7 @@ async def build_call(integration: Integration, method: Method, values: Values, e
 
 
 def with_content_type(headers: dict[str, str], kind: str, data: bytes | None, method: Method) -> dict[str, str]:
-    """The headers with the content type of the body, and without one where there is no body. Raises `RequestError` where the two contradict."""
+    """Return the headers with the content type of the body; without a body, without a content type. Raises `RequestError` if the two contradict."""
     given = next((name for name in headers if name.lower() == "content-type"), None)
     if data is None:
         return {name: value for name, value in headers.items() if name != given}
@@ -83,7 +83,7 @@ async def build_url(integration: Integration, method: Method, values: Values, ev
 
 
 def filled_segment(value: Any) -> str:
-    """A path segment or a part of one, encoded. Refuses text that a server could read as a path separator or as `..` after repeated decoding."""
+    """Return a path segment or a part of one, encoded. Refuse text that a server could read as a path separator or as `..` after repeated decoding."""
     if isinstance(value, dict | list):
         raise RequestError("a variable of the path is neither a text nor a number")
     text = parameter_text("a variable of the path", value)
@@ -98,20 +98,20 @@ def filled_segment(value: Any) -> str:
 
 
 async def fill_query(method: Method, values: Values, evaluator: Evaluator) -> list[tuple[str, str]]:
-    """Null omits a parameter; a list repeats it."""
+    """Return the query parameters: null omits a parameter; a list repeats it."""
     return [
         (name, text) for name, filler in method.query.items() for text in parameter_texts(f"the query parameter {name}", await filler.fill(values, evaluator))
     ]
 
 
 async def fill_headers(method: Method, values: Values, evaluator: Evaluator, *, credentials: bool = False) -> dict[str, str]:
-    """`credentials`: whether the method may set the headers that carry them."""
+    """Return the headers. `credentials`: whether the method may set headers that carry credentials."""
     filled = {name: parameter_text(f"the header {name}", await filler.fill(values, evaluator)) for name, filler in method.headers.items()}
     return {name: checked_header(name, text, credentials=credentials) for name, text in filled.items() if text is not None}
 
 
 def checked_header(name: str, text: str, *, credentials: bool = False) -> str:
-    """The value without surrounding spaces. Raises `RequestError`, which names the header and never its value."""
+    """Return the value without surrounding spaces. Raises `RequestError`, which names the header and never its value."""
     if is_credential_header(name) and not credentials:
         raise RequestError(f"the header {name!r} cannot be set by a method: it belongs to `auth`")
     if problem := header_problem(name, text):
@@ -120,7 +120,7 @@ def checked_header(name: str, text: str, *, credentials: bool = False) -> str:
 
 
 async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tuple[str, bytes | None]:
-    """The content type and the bytes; null means no body."""
+    """Return the content type and the bytes; null means no body."""
     body = None if method.body is None else await method.body.fill(values, evaluator)
     if body is None:
         return "", None
@@ -142,7 +142,7 @@ async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tup
 
 
 async def fill_file_body(body: Any, kind: str) -> tuple[str, bytes]:
-    """A form with files, or the bytes of one file. Raises `RequestError`."""
+    """Return a form with files, or the bytes of one file. Raises `RequestError`."""
     try:
         if kind == "base64":
             if not isinstance(body, str):
@@ -164,7 +164,7 @@ def parameter_texts(name: str, value: Any) -> list[str]:
 
 
 def parameter_text(name: str, value: Any) -> str | None:
-    """A scalar as text, an object or list as JSON, None for null."""
+    """Return a scalar as text, an object or list as JSON, None for null."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -27,7 +27,7 @@ ASKED_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAV
 
 
 def to_exchange(host: str, result: Answer | Failure, kind: Literal["auto", "base64"] = "auto") -> Exchange:
-    """The exchange for a response, without its duration. Its reason quotes nothing from the response, which may contain secrets. `kind`: how a success is read."""
+    """Return the exchange of a response, without its duration. The reason quotes no part of it: it may contain secrets. `kind`: how to read a success."""
     if isinstance(result, Failure):
         return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason)
     date = parse_date(result.headers.get("date"))
@@ -51,7 +51,7 @@ def to_exchange(host: str, result: Answer | Failure, kind: Literal["auto", "base
 
 
 def read_file(answer: Answer) -> tuple[Fate, str | None, str]:
-    """The bytes in Base64: a variable of a run travels in its messages as JSON. Without its file the call has failed."""
+    """Return the bytes in Base64: a run's messages hold its variables as JSON. Without its file the call has failed."""
     if answer.body is None:
         return Fate.REJECTED, None, answer.problem
     if len(answer.body) > MAX_FILE_BYTES:
@@ -75,9 +75,9 @@ def status_text(answer: Answer) -> str:
 
 
 def read_body(answer: Answer) -> Any:
-    """JSON where the content type says so, or where a text looks like an object or an array and is one; otherwise the text; None for an empty body.
+    """Return JSON if the content type says so, or if a text looks like an object or an array and is one; otherwise the text; None for an empty body.
 
-    Raises `Undecodable` for an answer that says JSON and is none, `Oversized` for JSON with too many values.
+    Raises `Undecodable` for an answer that claims to be JSON and is not, `Oversized` for JSON with too many values.
     """
     body = answer.body or b""
     if not body.removeprefix(BOM).strip():
@@ -86,7 +86,7 @@ def read_body(answer: Answer) -> Any:
         return read_json(body, answer.content_type, limit=MAX_RESPONSE_BYTES)
     try:
         text = to_utf8(body, answer.content_type)
-    except Undecodable:  # of a text that need not be JSON what can be read is kept
+    except Undecodable:  # the text need not be JSON: its readable part is kept
         text = body
     if text.lstrip()[:1] in {b"{", b"["}:  # a number in plain text stays text
         try:

@@ -11,7 +11,7 @@ from worker.sandbox.table import Table
 
 
 async def simulate_activity(store: Store, per_second: float, seed: int = 1) -> None:
-    """Changes the store at this rate until it is cancelled. The same seed makes the same changes."""
+    """Change the store at this rate until cancelled. The same seed makes the same changes."""
     random = Random(seed)  # noqa: S311  must be reproducible
     while True:
         await asyncio.sleep(1 / per_second)

@@ -1,4 +1,4 @@
-"""What differs between entities; everything else follows the catalogue."""
+"""The differences between entities; everything else follows the catalogue."""
 
 from __future__ import annotations
 

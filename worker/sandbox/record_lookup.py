@@ -1,4 +1,4 @@
-"""Finds the record that a path names, or says how Halo answers when there is none."""
+"""Finds the record that a path names, or makes Halo's answer when there is none."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def find_record(store: Store, match: PathMatch, query: Mapping[str, str]) -> Fou
 
 
 def _scope(store: Store, match: PathMatch, query: Mapping[str, str], key: Key) -> int | None:
-    """From the query. Where the query may leave it out, the first scope that has the key."""
+    """Return the scope from the query; if the query may omit it, the first scope that has the key."""
     profile = profile_of(match.table)
     if profile.scope is None:
         return None

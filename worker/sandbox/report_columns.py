@@ -40,7 +40,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "client": {"aarea": "id", "aareadesc": "name"},
     "agent": {"unum": "id", "uname": "name"},
 }
-"""By entity: the column in lower case, and the member of the API."""
+"""For each entity: the column in lower case, and the member of the API."""
 
 
 def renamed(entity: str) -> Mapping[str, str]:

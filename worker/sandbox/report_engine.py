@@ -1,4 +1,4 @@
-"""Runs the SELECT of a report over the sandbox's data, in a SQLite database of its own that can neither write nor grow without limit."""
+"""Runs the SELECT of a report over the sandbox's data, in a separate SQLite database that can neither write nor grow without limit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class Report:
-    """One run of a statement. Not to be used twice."""
+    """One run of a statement; for one use only."""
 
     def __init__(self, store: Store, now: datetime, statement: str) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class Report:
         self._functions = register_functions(self._connection, now)
 
     async def rows(self, limit: int, seconds: float) -> Rows:
-        """At most `limit` rows. Raises `SqlError` for a wrong statement, `TooMuch` after `seconds` or for a result without measure."""
+        """Return at most `limit` rows. Raises `SqlError` for a wrong statement, `TooMuch` after `seconds` or for an excessive result."""
         try:
             self._load()
             return await asyncio.to_thread(self._run, limit, time.monotonic() + seconds)
@@ -87,7 +87,7 @@ class Report:
             load_table(self._store, name, used, self._connection)
 
     def _find_columns(self, names: set[str]) -> None:
-        """Lets SQLite compile the statement, to learn what it reads. Members that no record has become columns on demand."""
+        """Let SQLite compile the statement, to find the columns that it reads. Members without a value in any record become columns on demand."""
         for _ in range(MAX_COLUMNS_ADDED):
             self._used = {name: set() for name in names}
             try:
@@ -144,7 +144,7 @@ class Report:
             self._connection.set_authorizer(None)
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: Any) -> int:
-        """Reading named tables and calling known functions is all that a report may do."""
+        """Allow a report only to read named tables and to call known functions."""
         if action == sqlite3.SQLITE_READ and first is not None and not first.startswith(INTERNAL):
             if first in ENTITY_OF:
                 self._used.setdefault(first, set()).update({second} if second else set())
@@ -158,7 +158,7 @@ def _cell(value: Any) -> str:
 
 
 def _message(error: str) -> str:
-    """The words of SQL Server for an error of SQLite."""
+    """Return SQL Server's text for an error of SQLite."""
     for pattern, text in MESSAGES:
         match = pattern.fullmatch(error)
         if match is not None:

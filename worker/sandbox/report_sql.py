@@ -20,7 +20,7 @@ ORDER_MISPLACED = (
 
 @dataclass
 class _Select:
-    """One SELECT, or the branches of a UNION, while it is translated. `limit`: what TOP says."""
+    """One SELECT, or the branches of a UNION, during its translation. `limit`: the value of TOP."""
 
     branch: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class _Select:
 
 
 def translated(statement: str) -> str:
-    """The statement for SQLite. Raises `SqlError`. SQL Server refuses WITH at the beginning, since Halo puts the statement into another one."""
+    """Return the statement for SQLite. Raises `SqlError`. SQL Server refuses WITH at the beginning, since Halo puts the statement into another one."""
     tokens = tokens_of(statement)
     if not tokens or tokens[0].word != "SELECT":
         raise SqlError(f"Incorrect syntax near '{tokens[0].text if tokens else ''}'.")
@@ -110,7 +110,7 @@ class _Reader:
             yield token.text
 
     def _parenthesis(self) -> str:
-        """What is inside; the opening one is read already."""
+        """Return the content of parentheses; the opening one is already read."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise SqlError("Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.")

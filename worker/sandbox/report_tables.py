@@ -39,7 +39,7 @@ MAX_ROWS = 500_000
 
 
 class TooMuch(Exception):
-    """The report reads or makes more than Halo finishes in time."""
+    """The report reads or makes more data than Halo finishes in time."""
 
 
 def load_table(store: Store, name: str, columns: Collection[str], connection: Connection) -> None:
@@ -51,7 +51,7 @@ def load_table(store: Store, name: str, columns: Collection[str], connection: Co
 
 
 def members_of(store: Store, name: str) -> set[str]:
-    """The members that records of the table have; a report may also read other published ones, which are empty. Raises `TooMuch`."""
+    """Return the members of the table's records; a report may also read other published members, which are empty. Raises `TooMuch`."""
     entity = ENTITY_OF[name.lower()]
     if store.count("tickets" if entity == "actions" else entity) > MAX_ROWS:
         raise TooMuch

@@ -22,7 +22,7 @@ MAX_LENGTH = 100_000
 
 
 class SqlError(Exception):
-    """The statement is wrong, or outside of what the sandbox understands. The text is the `load_error`."""
+    """The statement is wrong, or the sandbox does not understand it. The text is the `load_error`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from worker.sandbox.simulated_halo import SimulatedHalo
 
 
 async def report_answer(halo: SimulatedHalo, shown: Mapping[str, Any]) -> web.Response:
-    """200 with the report's members and its rows, also for a wrong statement; 504 where Halo would take too long. `shown`: the report without its rows."""
+    """Return 200 with the report's members and its rows, also for a wrong statement; 504 if Halo would take too long. `shown`: the report without its rows."""
     try:
         loaded = await _loaded(halo, str(shown.get("sql") or ""))
     except TooMuch:

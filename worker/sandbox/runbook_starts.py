@@ -33,7 +33,7 @@ def started_runbook(method: str, path: str) -> str | None:
 
 
 async def start_runbook(halo: SimulatedHalo, identifier: str, request: web.Request, grant: AccessToken | None) -> web.Response:
-    """Without rights, only a runbook with a public start can be started, by callers that it knows. The answer to an application is empty."""
+    """Start a runbook. A caller without rights can start only a runbook with a public start that accepts the caller. The answer to an application is empty."""
     if grant is not None and not permits(grant.scopes, "automation", write=True):
         return web.Response(status=403)
     runbook, body = halo.store.get("webhook", identifier), await request.read()
@@ -47,7 +47,7 @@ async def start_runbook(halo: SimulatedHalo, identifier: str, request: web.Reque
 
 
 def known(runbook: Row, request: web.Request, body: bytes) -> bool:
-    """Whether a public caller proves itself as the runbook asks."""
+    """Whether a public caller authenticates as the runbook requires."""
     secret = str(runbook.get("basic_password") or "")
     match runbook.get("inbound_authentication_type"):
         case 1:

@@ -52,7 +52,7 @@ class SimulatedHalo:
     hooks: list[RequestHook] = field(default_factory=list)
     creating_tickets: int = 0
     runs: asyncio.Queue[RunbookStart] = field(default_factory=asyncio.Queue)
-    """Runs of runbooks that are to be carried out; `runs.join()` waits for the end of all."""
+    """Runs of runbooks that wait for execution; `runs.join()` waits for the end of all."""
 
     def __post_init__(self) -> None:
         tenant = Tenant(self.settings.seed, TenantSize(self.settings.tickets), self.clock(), self.settings.seeded_days)

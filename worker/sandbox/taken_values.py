@@ -1,4 +1,4 @@
-"""What Halo takes of a valid record that a client sends: some values are ignored, others are added or computed."""
+"""The values that Halo stores of a client's valid record: it ignores some values, and adds or computes others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.sandbox.table import Row
 
 
 def taken_values(store: Store, settings: SandboxSettings, entity: str, sent: Mapping[str, Any], present: Row | None) -> Mapping[str, Any]:
-    """The values to store. `present`: the record that they change, None for a new one."""
+    """Return the values to store. `present`: the record that they change; None for a new record."""
     if entity == "attachment":
         return stored_attachment(sent)
     if entity == "actions" and present is None:

@@ -95,7 +95,7 @@ class TokenStore:
         return count
 
     def _scopes(self, settings: SandboxSettings, form: Mapping[str, str]) -> tuple[str, ...]:
-        """A token without scope is given; no call with it succeeds."""
+        """Return the scopes of a token. A token without scope is issued, but no call with it succeeds."""
         asked = form.get("scope", "").split()
         scopes = granted_scopes(asked, settings.scopes)
         if scopes is None or (asked and not scopes):

@@ -20,7 +20,7 @@ RUNBOOK = 1
 
 
 def validation_error(store: Store, settings: SandboxSettings, entity: str, sent: Mapping[str, Any], present: Row | None) -> str | None:
-    """The error, or None for a valid record. `present`: the record that it changes, None for a new one."""
+    """Return the error, or None for a valid record. `present`: the record that it changes; None for a new record."""
     if sent.get("_novalidate"):
         return None
     problem = _of_entity(store, entity, sent, present)
@@ -57,7 +57,7 @@ def _of_entity(store: Store, entity: str, sent: Mapping[str, Any], present: Row 
 
 
 def deletion_error(entity: str, row: Row) -> str | None:
-    """The error of a delete, or None if the record may go."""
+    """Return the error of a delete, or None if the record may be deleted."""
     return "General Users cannot be deleted" if entity == "users" and row.get("name") == GENERAL_USER else None
 
 

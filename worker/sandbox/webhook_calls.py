@@ -71,7 +71,7 @@ def webhook_calls_of(store: Store, change: RecordChange, moment: datetime, *, in
 
 
 def runbook_events_of(store: Store, change: RecordChange, moment: datetime) -> Iterator[tuple[Row, dict[str, Any]]]:
-    """The active runbooks that a change starts, each with what it is given: one for each of their notifications that names one of the events."""
+    """Yield the active runbooks that a change starts, each with its input: one for each of their notifications that names one of the events."""
     if change.entity != TICKET:
         return
     numbers = event_numbers(change)

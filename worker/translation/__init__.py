@@ -1,1 +1,1 @@
-"""Halo's own runbook and integration documents, and the route files that say the same: the way there and back."""
+"""Translates Halo's runbook and integration documents to route files, and back."""

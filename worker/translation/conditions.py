@@ -1,4 +1,4 @@
-"""Criteria of a condition step of Halo as JSONata, and back."""
+"""Translates the criteria of a condition step of Halo to JSONata, and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = r'"(?:\\.|[^"\\])*"'
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One row: an operand as JSONata writes it, the number of the comparison, and the literal value."""
+    """One row: an operand in JSONata, the number of the comparison, and the literal value."""
 
     operand: str
     type: int
@@ -32,7 +32,7 @@ class Criterion:
 
     @property
     def jsonata(self) -> str:
-        """Total over any value of the operand: a comparison that makes no sense is false, as it is without a value."""
+        """Return the comparison. It never fails: a comparison without a meaning, or without a value, is false."""
         text, literal = f"$string({self.operand})", json.dumps(self.value, ensure_ascii=False)
         match self.type:
             case 0:
@@ -55,7 +55,7 @@ class Criterion:
 
 
 def ordered(operand: str, sign: str, value: str) -> str:
-    """Numbers, texts that are numbers, and the lengths of lists are compared."""
+    """Return a comparison of numbers, of texts that are numbers, and of the lengths of lists."""
     number = f'$type({operand}) = "number" ? {operand}'
     text = f'$type({operand}) = "string" ? ($contains({operand}, {NUMBER}) ? $number({operand}))'
     return f'($type({operand}) = "array" ? $count({operand}) : {number} : {text}) {sign} {value}'
@@ -66,7 +66,7 @@ def members(value: str) -> list[str]:
 
 
 def condition(rows: Sequence[Any]) -> str:
-    """All rows must hold; without any the condition does. Raises `Untranslatable`."""
+    """Return the condition: all rows must hold; without rows it always holds. Raises `Untranslatable`."""
     return JOIN.join(read_criterion(row).jsonata for row in rows) or "true"
 
 
@@ -102,7 +102,7 @@ def operand_of(row: Mapping[str, Any]) -> str:
 
 
 def literal(row: Mapping[str, Any]) -> str:
-    """The value as text: `value_string`, or the number. Raises `Untranslatable`."""
+    """Return the value as text: `value_string`, or the number. Raises `Untranslatable`."""
     text, number = row.get("value_string"), row.get("value_int")
     if isinstance(text, str) and text:
         if "<<" in text:
@@ -118,7 +118,7 @@ def literal(row: Mapping[str, Any]) -> str:
 
 
 def criteria(expression: str) -> list[dict[str, Any]]:
-    """The rows for a condition as `condition` writes it; no rows for one that always holds. Raises `Untranslatable` for any other expression."""
+    """Return the rows for a condition in the form of `condition`; no rows if it always holds. Raises `Untranslatable` for any other expression."""
     text = expression.strip()
     rows: list[dict[str, Any]] = []
     while text and text != "true":
@@ -144,7 +144,7 @@ def row(found: re.Match[str], kind: int, value: Any) -> dict[str, Any]:
 
 
 def form(kind: int, template: str, value: Callable[[re.Match[str]], Any]) -> tuple[re.Pattern[str], Callable[[re.Match[str]], dict[str, Any]]]:
-    """A written form: `OPERAND` where the operand stands first, `SAME` where again, `VALUE` for the literal."""
+    """Return a written form: `OPERAND` for the first operand, `SAME` for its repetition, `VALUE` for the literal."""
     pattern = re.escape(template).replace("OPERAND", f"(?P<operand>{OPERAND})", 1).replace("SAME", "(?P=operand)").replace("VALUE", f"(?P<value>{TEXT})")
     pattern = pattern.replace("LIST", rf"(?P<value>\[(?:{TEXT}(?:, )?)*\])").replace("NUMERAL", r"(?P<value>-?\d+(?:\.\d+)?)")
     return re.compile(pattern), lambda found: row(found, kind, value(found))

@@ -1,4 +1,4 @@
-"""Copies of Halo's documents beside the route files: what a route file has no member for, and which name is which number."""
+"""Copies of Halo's documents beside the route files: they hold the parts without a member in route files, and the numbers of names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.core.text_files import UnreadableFile, read_regular
 from worker.translation.secrets import marked, stored
 
 FOLDER = "halo"
-"""The directory of the copies, in the one of the route files; the worker reads none of them."""
+"""The directory of the copies, inside the directory of the route files; the worker reads no copy."""
 LARGEST = 64 * 1024 * 1024
 Kind = Literal["runbook", "integration"]
 
@@ -27,9 +27,9 @@ class BrokenCopy(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """`document`: as Halo has it, with marks for secrets. `names`: the names of its steps or methods by number. `methods`: the documents of an integration's methods.
+    """`document`: as in Halo, with marks for secrets. `names`: of its steps or methods, by number. `methods`: the documents of an integration's methods.
 
-    `added`: steps that the document does not have. `inside`: whether the methods stood in the integration's document. `client`: of the actions.
+    `added`: steps that the document lacks. `inside`: whether the integration's document held the methods. `client`: of the actions.
     """
 
     kind: Kind
@@ -47,7 +47,7 @@ class Copy:
 
 
 def json_text(value: Any) -> str:
-    """Indented JSON, so that versions can be compared line by line; numbers stay exact."""
+    """Return indented JSON, for line-by-line comparison of versions; numbers stay exact."""
     return f"{orjson.dumps(value, fragment, orjson.OPT_INDENT_2).decode()}\n"
 
 
@@ -56,7 +56,7 @@ def copy_path(directory: Path, kind: Kind, name: str) -> Path:
 
 
 def read_copy(directory: Path, kind: Kind, name: str) -> Copy | None:
-    """None where there is none. Raises `BrokenCopy`."""
+    """Return the copy; None if there is none. Raises `BrokenCopy`."""
     path = copy_path(directory, kind, name)
     if not path.exists():
         return None
@@ -77,6 +77,6 @@ def read_copy(directory: Path, kind: Kind, name: str) -> Copy | None:
 
 
 def all_copies(directory: Path, kind: Kind) -> Mapping[str, Copy]:
-    """By name. Raises `BrokenCopy`."""
+    """Return all copies by name. Raises `BrokenCopy`."""
     names = sorted(path.name[len(kind) + 1 : -len(".json")] for path in (directory / FOLDER).glob(f"{kind}-*.json")) if (directory / FOLDER).is_dir() else []
     return {name: copy for name in names if (copy := read_copy(directory, kind, name)) is not None}

@@ -1,4 +1,4 @@
-"""Documents of Halo as they come in files or from a tenant: runbooks, integrations and methods, told apart by their members."""
+"""Documents of Halo from files or from a tenant: runbooks, integrations and methods, distinguished by their members."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTEGRATION_MEMBERS = ("resourcebaseurl", "granttype", "tokenurl", "authorizatio
 
 @dataclass
 class Documents:
-    """`methods` are those that stand alone; an integration may hold its own. `unknown`: reports of what is none of these."""
+    """`methods`: documents outside of an integration; an integration may hold its own. `unknown`: reports about other documents."""
 
     runbooks: list[dict[str, Any]] = field(default_factory=list)
     integrations: list[dict[str, Any]] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Documents:
     unknown: list[Report] = field(default_factory=list)
 
     def add(self, value: Any, source: str) -> None:
-        """A document, a list of documents, or an object of lists as `{runbooks, integrations, methods}`."""
+        """Add a document, a list of documents, or an object of lists such as `{runbooks, integrations, methods}`."""
         for place, document in flattened(value, source):
             if not isinstance(document, dict):
                 self._refuse(place, "it is no object")
@@ -41,7 +41,7 @@ class Documents:
         self.unknown.append(report)
 
     def methods_of(self, integration: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Those that the integration holds, and those that name it."""
+        """Return the methods inside the integration, and the methods that name it."""
         own = integration.get("methods")
         found = [method for method in own if isinstance(method, dict)] if isinstance(own, list) else []
         known = [method.get("id") for method in found]
@@ -49,7 +49,7 @@ class Documents:
         return [*found, *beside]
 
     def lonely_methods(self) -> Iterator[dict[str, Any]]:
-        """Methods whose integration is not among the documents."""
+        """Yield methods whose integration is not among the documents."""
         return (method for method in self.methods if not any(belongs(method, integration) for integration in self.integrations))
 
 
@@ -67,7 +67,7 @@ def flattened(value: Any, source: str) -> Iterator[tuple[str, Any]]:
                 yield from flattened(value[group], f"{source}.{group}")
     else:
         yield source, value
-        if isinstance(value, dict):  # a runbook of Halo's library brings its integrations along
+        if isinstance(value, dict):  # a runbook of Halo's library includes its integrations
             for group in ("integrations", "standalone_methods"):
                 if isinstance(value.get(group), list):
                     yield from flattened(value[group], f"{source}.{group}")

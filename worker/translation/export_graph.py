@@ -1,4 +1,4 @@
-"""The flow chart of a route file as Halo draws it: numbers of steps, and the steps that end an iteration there and have none here."""
+"""The flow chart of a route file in Halo's form: numbers of steps, and the steps that end an iteration, which only Halo has."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ NAMES: Mapping[Kind, tuple[str, str]] = {
 
 @dataclass
 class ExportGraph:
-    """`numbers`: of the steps that Halo has, by name. `ends`: the number of the step that ends each iteration, by the name of its `for_each` step.
+    """`numbers`: of Halo's steps, by name. `ends`: the number of the step that ends each iteration, by the name of its `for_each` step.
 
-    `owner`: the `for_each` step in whose elements a step is. `values`: the step that sets variables of each element, by the name of the `for_each` step.
+    `owner`: the `for_each` step whose elements contain a step. `values`: the step that sets variables of each element, by the name of the `for_each` step.
     """
 
     first: str
@@ -36,7 +36,7 @@ class ExportGraph:
     values: dict[str, str] = field(default_factory=dict)
 
     def way(self, step: str, target: str | None, steps: Steps) -> int:
-        """The number that a way of a step leads to. None, and the end of an element, lead to the end of its iteration. Raises `Untranslatable`."""
+        """Return the number that a way of a step leads to. None, and the end of an element, lead to the end of the iteration. Raises `Untranslatable`."""
         iteration = self.owner.get(step)
         if target is None or (steps[target].get("end") == "done" and target not in self.numbers):
             if iteration is None:
@@ -46,7 +46,7 @@ class ExportGraph:
 
 
 def read_graph(definition: Mapping[str, Any], numbers: Mapping[str, int], ends: Mapping[str, int]) -> ExportGraph:
-    """`numbers`, `ends`: those that Halo's document has already. Raises `Untranslatable`."""
+    """Return the graph. `numbers`, `ends`: the existing ones of Halo's document. Raises `Untranslatable`."""
     steps: Steps = definition["steps"]
     first, declared = definition["first"], ""
     opening = steps[first].get("set")
@@ -68,7 +68,7 @@ def read_graph(definition: Mapping[str, Any], numbers: Mapping[str, int], ends: 
 
 
 def claim_elements(iteration: str, steps: Steps, graph: ExportGraph) -> None:
-    """Marks the steps of the elements. Raises `Untranslatable` for a step of two iterations."""
+    """Mark the steps of the elements. Raises `Untranslatable` for a step of two iterations."""
     begin = steps[iteration]["do"]
     if "set" in steps[begin] and isinstance(steps[begin].get("next", ""), str):
         graph.values[iteration] = begin
@@ -84,7 +84,7 @@ def claim_elements(iteration: str, steps: Steps, graph: ExportGraph) -> None:
 
 
 def targets(step: Mapping[str, Any]) -> list[str]:
-    """The steps that may follow, without those of elements."""
+    """Return the steps that may follow, without the steps of elements."""
     following = step.get("next")
     found = [following] if isinstance(following, str) else [branch["go"] for branch in following or ()]
     return [*found, *([step["on_failure"]] if step.get("on_failure") else [])]
@@ -99,7 +99,7 @@ def free_numbers(taken: Collection[int]) -> Iterator[int]:
 
 
 def ways(kind: Kind, number: int, yes: int, no: int | None) -> list[dict[str, Any]]:
-    """The `actions` of a step."""
+    """Return the `actions` of a step."""
     found = [(yes, 1)] + ([(no, 0)] if no is not None else [])
     return [
         {

@@ -1,4 +1,4 @@
-"""Exports one definition of a directory of route files as Halo's document, with what the copies beside them know."""
+"""Exports one definition of a directory of route files as Halo's document, with the members from the copies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Definitions = Mapping[str, Mapping[str, Any]]
 
 
 def export(kind: str, name: str, integrations: Definitions, runbooks: Definitions, directory: Path, report: Report) -> Any:
-    """The document; None after refusals. `kind`: `runbook` or `integration`. Raises `BrokenCopy`."""
+    """Return the document; None after refusals. `kind`: `runbook` or `integration`. Raises `BrokenCopy`."""
     copies, books = all_copies(directory, "integration"), all_copies(directory, "runbook")
     numbers = method_numbers(integrations, copies, report if kind == "runbook" else None)
     if kind == "integration":
@@ -38,7 +38,7 @@ def export(kind: str, name: str, integrations: Definitions, runbooks: Definition
 
 
 def method_numbers(integrations: Definitions, copies: Mapping[str, Copy], report: Report | None) -> dict[str, int]:
-    """By integration.method: Halo's own where a copy has it, otherwise free ones, the same at each export."""
+    """Return numbers by integration.method: Halo's own if a copy has it, otherwise free numbers, the same at each export."""
     found = {f"{name}.{short}": number for name, copy in copies.items() for number, short in copy.names.items()}
     free = free_numbers(set(found.values()))
     for name in sorted(integrations):

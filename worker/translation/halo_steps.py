@@ -1,4 +1,4 @@
-"""The steps of a runbook document: their kinds, the two ways out of each, and what is wrong with them, by the name of the step."""
+"""The steps of a runbook document: their kinds, the two ways out of each, and their mistakes by the name of the step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_STEPS = 2000
 
 @dataclass(frozen=True, slots=True)
 class HaloStep:
-    """One step. `yes`: the step after a success, or where a condition holds; `no`: the other way. Both are the numbers of steps, None where there is no such way."""
+    """One step. `yes`: the step after a success or a true condition; `no`: the other way. Both are numbers of steps; None: there is no such way."""
 
     number: int
     name: str
@@ -41,14 +41,14 @@ class HaloStep:
 
 @dataclass(frozen=True, slots=True)
 class HaloSteps:
-    """The sound steps by number, in the order of the document. `first`: the number of the one that a run begins with."""
+    """The sound steps by number, in the order of the document. `first`: the number of the step that begins a run."""
 
     steps: Mapping[int, HaloStep]
     first: int
 
 
 def read_steps(document: Mapping[str, Any], report: Report) -> HaloSteps | None:
-    """None after refusals, which the report has."""
+    """Return the steps; None after refusals, which the report lists."""
     rows = document.get("steps")
     if not isinstance(rows, list) or not rows:
         report.refuse("steps", "the runbook has no steps" if rows in (None, []) else "`steps` is not a list")
@@ -127,7 +127,7 @@ def read_ways(name: str, number: int, edges: Sequence[Mapping[str, Any]], report
 
 
 def problems(step: HaloStep, steps: Mapping[int, HaloStep]) -> Iterator[str]:
-    """What is wrong with the ways out of a step."""
+    """Yield the mistakes in the ways out of a step."""
     for way in (step.yes, step.no):
         if way is not None and way not in steps and not (way == LOOP and step.kind == "continue"):
             yield f"a way leads to the step {way}, which is missing" if way != LOOP else "the way back to the iteration (-98) is for the step `Next iteration`"

@@ -1,4 +1,4 @@
-"""A set of Halo's documents as route files, the copies beside them, and a report for each document."""
+"""Translates a set of Halo's documents to route files and copies, with a report for each document."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Result:
 
 @dataclass
 class Translation:
-    """`integrations`, `runbooks`: the sound ones by name. `reports`: of all documents, in order, those of refused ones too."""
+    """`integrations`, `runbooks`: the sound ones by name. `reports`: of all documents, in order, including refused ones."""
 
     integrations: dict[str, Result] = field(default_factory=dict)
     runbooks: dict[str, Result] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class Translation:
 def translate(
     given: Documents, client: str, present: Mapping[str, Collection[str]] | None = None, imported_before: Mapping[str, str] | None = None
 ) -> Translation:
-    """`client`: the Halo client of actions. `present`: names that other definitions have: `integrations`, `routes`.
+    """Translate the documents. `client`: the Halo client of actions. `present`: the names of other definitions: `integrations`, `routes`.
 
-    `imported_before`: names of runbooks by Halo's id, from earlier imports; a document that comes again keeps its name.
+    `imported_before`: names of runbooks by Halo's id, from earlier imports; a document that is imported again keeps its name.
     """
     taker, made = SecretTaker(), Translation(reports=list(given.unknown))
     documents = cleaned(given, taker, made)
@@ -83,7 +83,7 @@ def translate(
 
 
 def cleaned(given: Documents, taker: SecretTaker, made: Translation) -> Documents:
-    """The documents without secrets, and without those that hold the characters of the marks."""
+    """Return the documents without secrets; documents that hold the characters of the marks are left out."""
     found = Documents()
     for kind in ("integrations", "methods", "runbooks"):
         for document in getattr(given, kind):
@@ -101,7 +101,7 @@ def cleaned(given: Documents, taker: SecretTaker, made: Translation) -> Document
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The methods of all integrations by Halo's id, why others were refused, and the names that integrations elsewhere have."""
+    """The methods of all integrations by Halo's id, the reasons for refused methods, and the names of integrations elsewhere."""
 
     known: dict[int, KnownMethod]
     refused: dict[int, str]
@@ -129,7 +129,7 @@ def runbook_ids(documents: Documents, names: list[str]) -> dict[str, str]:
 
 
 def refuse_repeated(documents: Documents, reports: list[Report]) -> None:
-    """Two documents with one id or one name are two versions, or a mistake."""
+    """Refuse two documents with one id or one name: they are two versions, or a mistake."""
     for member in ("id", "name"):
         seen: dict[str, str] = {}
         for document, report in zip(documents.runbooks, reports, strict=True):
@@ -141,7 +141,7 @@ def refuse_repeated(documents: Documents, reports: list[Report]) -> None:
 
 
 def refuse_circles(documents: Documents, names: list[str], around: Surroundings, reports: list[Report]) -> None:
-    """Runbooks that start each other in a circle never end in Halo, and end at a limit here."""
+    """Refuse runbooks that start each other in a circle: in Halo they never end, and here they end at a limit."""
     starts: dict[str, set[str]] = {}
     for document, name in zip(documents.runbooks, names, strict=True):
         rows = document.get("steps")
@@ -159,7 +159,7 @@ def refused_names(made: Translation) -> set[str]:
 
 
 def refuse_starts(made: Translation) -> None:
-    """A runbook that starts a refused one is refused too."""
+    """Refuse each runbook that starts a refused one."""
     while broken := {
         name: step["start"]
         for name, result in made.runbooks.items()

@@ -1,4 +1,4 @@
-"""The variables that a runbook document declares: those of the payload become `input`, those with a value of their own a first step."""
+"""The variables that a runbook document declares: variables of the payload become `input`, variables with their own value become a first step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUEST = "request"
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`paths`: expressions over the payload; `values`: what the document itself gives; `plain`: names that hold texts."""
+    """`paths`: expressions over the payload; `values`: values in the document itself; `plain`: names that hold texts."""
 
     paths: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def read_input(name: str, row: Mapping[str, Any], found: Inputs) -> None:
 
 
 def read_literal(text: str, kind: Any) -> Any:
-    """A value that stands in the document. Halo's booleans are 1 and 0. Raises `Untranslatable`."""
+    """Return a literal value of the document. Halo's booleans are 1 and 0. Raises `Untranslatable`."""
     if kind not in (OBJECT, ARRAY, INTEGER, FLOAT, BOOLEAN) or isinstance(kind, bool):
         return escaped(text)
     if not text.strip():
@@ -111,7 +111,7 @@ def deep_escaped(value: Any) -> Any:
 
 
 def write_input(name: str, value: Any, *, path: bool = False) -> dict[str, Any]:
-    """The row of a variable; `path`: the value is an expression over the payload. Raises `Untranslatable`."""
+    """Return the row of a variable; `path`: the value is an expression over the payload. Raises `Untranslatable`."""
     if path:
         return {"key": name, "value": f"<<{value}>>", "data_type": TEXT if str(value).endswith("!") else OBJECT}
     match value:

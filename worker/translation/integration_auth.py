@@ -1,4 +1,4 @@
-"""The authorization of an integration document as `auth` of a route file."""
+"""Translates the authorization of an integration document to `auth` of a route file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEARER_PREFIX = "Bearer"
 
 
 def auth_of(document: Mapping[str, Any], name: str, report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`auth`, and further members of the integration. Raises `Untranslatable`."""
+    """Return `auth`, and further members of the integration. Raises `Untranslatable`."""
     kind = document.get("authorizationtype") or NONE
     match kind:
         case 0:
@@ -74,7 +74,7 @@ def oauth2(document: Mapping[str, Any], name: str, report: Report) -> dict[str, 
 
 
 def secret_of(document: Mapping[str, Any], member: str, name: str, what: str, meaning: str, report: Report) -> str:
-    """A reference to the secret: to the one that stood in the document, or to one that must be set."""
+    """Return a reference to the secret: to the secret of the document, or to a variable that the operator must set."""
     found = document.get(member)
     if isinstance(found, str) and MARK.search(found):
         return found
@@ -96,7 +96,7 @@ def text(document: Mapping[str, Any], member: str) -> str:
 
 
 def address(document: Mapping[str, Any], member: str) -> str:
-    """An address as it is written. Raises `Untranslatable` for one with variables: a run could lead the credentials elsewhere."""
+    """Return an address as it is written. Raises `Untranslatable` for an address with variables: a run could send the credentials elsewhere."""
     found = document.get(member)
     if not isinstance(found, str) or not found.strip():
         raise Untranslatable(f"the integration has no address (`{member}`)")

@@ -1,4 +1,4 @@
-"""An integration of a route file as Halo's documents: its own, and those of its methods."""
+"""Translates an integration of a route file to Halo's documents: its own, and those of its methods."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CONNECTION = ("allow_hosts", "proxy", "ca_file", "key_file")
 
 
 def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | None, numbers: Mapping[str, int], report: Report) -> Any:
-    """The document of the integration with its methods inside, or `{integrations, methods}` where they stood beside it. None after refusals.
+    """Return the integration's document with its methods inside, or `{integrations, methods}` if they were separate documents. None after refusals.
 
-    `numbers`: Halo's of the methods, by integration.method.
+    `numbers`: Halo's numbers of the methods, by integration.method.
     """
     before = import_integration(copy.document, copy.methods, name, Report("integration", name)) if copy is not None else None
     old = dict(written(before.definition)) if before is not None else {}
@@ -57,7 +57,7 @@ def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | No
 
 
 def connection_of(definition: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Address and authorization, without secrets. Raises `Untranslatable`."""
+    """Return address and authorization, without secrets. Raises `Untranslatable`."""
     if "customers" in definition:
         raise Untranslatable("`customers` has no counterpart in Halo: an integration there has one address and one authorization")
     if "base_url" not in definition:
@@ -88,7 +88,7 @@ def connection_of(definition: Mapping[str, Any], report: Report) -> dict[str, An
 
 
 def public(text: str) -> str:
-    """A value that is no secret; one that is filled in at the start is left empty."""
+    """Return a value that is no secret; empty for a value that is filled in at the start."""
     return "" if text.startswith("${") else text
 
 

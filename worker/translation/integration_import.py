@@ -1,4 +1,4 @@
-"""An integration document of Halo, with its methods, as an integration of a route file."""
+"""Translates an integration document of Halo, with its methods, to an integration of a route file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RELATIVE = ("tokenurl", "authorizationurl")
 
 @dataclass(frozen=True)
 class ImportedIntegration:
-    """`methods`: the names by Halo's ids. `known`: what runbooks must know of them; `refused`: why a method has no counterpart."""
+    """`methods`: the names by Halo's ids. `known`: the facts about them that runbooks need; `refused`: why a method has no counterpart."""
 
     definition: dict[str, Any]
     methods: dict[int, str] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class ImportedIntegration:
 
 
 def import_integration(document: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], name: str, report: Report) -> ImportedIntegration | None:
-    """A refused method leaves the others. None where nothing can be translated; the report has every refusal."""
+    """Translate the integration; a refused method does not stop the others. None if no part can be translated. The report has every refusal."""
     try:
         base_url = address(document, "resourcebaseurl").rstrip("/")
         auth, more = auth_of(document, name, report)

@@ -1,4 +1,4 @@
-"""The iterations of a runbook document: which steps each repeats, and which of them cannot be said in a route file."""
+"""The iterations of a runbook document: the steps that each repeats, and the iterations that a route file cannot express."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.translation.report import Untranslatable
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """`begin`, `end`: the numbers of its first and last step; `body`: those between them, with those of iterations within it; `after`: the step that follows."""
+    """`begin`, `end`: the numbers of its first and last step; `body`: the steps between them, including inner iterations; `after`: the next step."""
 
     begin: int
     end: int
@@ -19,11 +19,11 @@ class Iteration:
     first: int
     after: int
     empty: int
-    """The step that follows when there are no elements."""
+    """The next step when there are no elements."""
 
 
 def find_iterations(steps: HaloSteps) -> Mapping[int, Iteration]:
-    """By the number of the step that begins each. Raises `Untranslatable` with the name of a step in its text."""
+    """Return the iterations by the number of their first step. Raises `Untranslatable` with the name of a step in its text."""
     found: dict[int, Iteration] = {}
     for step in steps.steps.values():
         if step.kind == "begin":

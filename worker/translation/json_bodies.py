@@ -1,4 +1,4 @@
-"""Bodies of Halo API actions: JSON text with variables, bare or in quotes, as a mapping of a route file, and back."""
+"""Translates bodies of Halo API actions: from JSON text with variables, bare or in quotes, to a mapping of a route file, and back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from worker.translation.texts import Variable, halos, jsonata_name, jsonata_path
 
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|<<(?P<bare>.*?)>>', re.DOTALL)
 BARE = "\ue002"
-"""Marks a variable that stood without quotes."""
+"""Marks a variable without quotes."""
 AS_TEXT = re.compile(r"\s*\$string\((?P<operand>`[^`]*`|[A-Za-z_]\w*)\)\s*")
 
 
 def read_body(message: Any, plain: Collection[str]) -> dict[str, Any]:
-    """The mapping. `plain`: variables that hold texts, so that quotes around them change nothing. Raises `Untranslatable`."""
+    """Return the mapping. `plain`: variables that hold texts, so that quotes around them change nothing. Raises `Untranslatable`."""
     if not isinstance(message, str) or not message.strip():
         raise Untranslatable("the action has no message, which is the JSON that it sends")
 
@@ -63,14 +63,14 @@ def read_value(value: Any, plain: Collection[str]) -> Any:
 
 
 def quoted(variable: Variable, plain: Collection[str]) -> str:
-    """A variable alone in quotes: text in any case, which one alone in a route file is only where its value is text."""
+    """Return a single variable in quotes. In Halo it is always text; in a route file a single variable is text only if its value is."""
     if variable.text in plain or (variable.path is not None and variable.path.plain):
         return variable.ours
     return f"{{{{ $string({jsonata_name(variable.text) if variable.path is None else jsonata_path(variable.path)}) }}}}"
 
 
 def write_body(body: Any, plain: Collection[str]) -> str:
-    """The JSON text for a mapping. Raises `Untranslatable`."""
+    """Return the JSON text for a mapping. Raises `Untranslatable`."""
     if not isinstance(body, Mapping):
         raise Untranslatable("the body is one expression, and Halo needs its JSON")
     text = json.dumps({name: write_value(value, plain) for name, value in body.items()}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What the translation of a runbook must know of the methods that it calls, and of the runbooks that it starts."""
+"""The facts that the translation of a runbook needs about the methods that it calls, and the runbooks that it starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.translation.halo_steps import HaloStep, is_number
 
 @dataclass(frozen=True, slots=True)
 class KnownMethod:
-    """A translated method. `name`: integration.method; `uses`, `sets`: variables; `plain`: those that it sets to texts."""
+    """A translated method. `name`: integration.method; `uses`, `sets`: variables; `plain`: the variables that it sets to texts."""
 
     name: str
     uses: frozenset[str] = frozenset()
@@ -20,7 +20,7 @@ class KnownMethod:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Everything beside one runbook document. `methods`: by Halo's id; `refused`: ids of methods that have no counterpart, with the reason.
+    """Everything around one runbook document. `methods`: by Halo's id; `refused`: ids of methods without a counterpart, with the reason.
 
     `runbooks`: names by Halo's GUID, in lower case; `client`: the Halo client of its actions.
     """
@@ -31,6 +31,6 @@ class Surroundings:
     client: str = "main"
 
     def method_of(self, step: HaloStep) -> KnownMethod | None:
-        """The method that a step calls; None where it calls none, or one that is not known."""
+        """Return the method that a step calls; None if it calls no method, or an unknown one."""
         number = step.document.get("auto_action_type")
         return self.methods.get(number) if step.kind == "method" and is_number(number) else None

@@ -1,4 +1,4 @@
-"""Methods of integration documents as methods of a route file."""
+"""Translates methods of integration documents to methods of a route file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def is_form(headers: Mapping[str, str]) -> bool:
 
 
 def form_of(body: str) -> dict[str, str]:
-    """The fields of a form. Raises `Untranslatable`."""
+    """Return the fields of a form. Raises `Untranslatable`."""
     fields = query_of(body)
     if not fields or len(dict(fields)) != len(fields):
         raise Untranslatable("the body is no form with each field once, as its `Content-Type` says")
@@ -70,7 +70,7 @@ def looks_like_json(body: str) -> bool:
 
 
 def path_and_query(document: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The path with its variables, and the query parameters. Raises `Untranslatable`."""
+    """Return the path with its variables, and the query parameters. Raises `Untranslatable`."""
     written = document.get("path")
     if not isinstance(written, str) or not written.strip():
         raise Untranslatable("the method has no path")
@@ -109,7 +109,7 @@ def read_headers(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def known_method(name: str, definition: Mapping[str, Any], document: Mapping[str, Any]) -> KnownMethod:
-    """What runbooks must know of it."""
+    """Return the facts about a method that runbooks need."""
     texts = [definition["path"], document.get("requestbody") or "", *definition.get("query", {}).values(), *definition.get("headers", {}).values()]
     used = {variable for text in texts for variable in variables_of(text)}
     outputs = definition.get("output", {})

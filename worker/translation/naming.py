@@ -1,4 +1,4 @@
-"""Names of route files for the names that people gave in Halo: plain characters, unique, and the same at each translation."""
+"""Makes names of route files from the names in Halo: plain characters, unique, and the same at each translation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ OTHER = re.compile(r"[^a-z0-9]+")
 
 
 def slug(name: str, fallback: str) -> str:
-    """Letters, digits and `-`: `Ask ChatGPT!` is `ask-chatgpt`."""
+    """Return letters, digits and `-`: `Ask ChatGPT!` becomes `ask-chatgpt`."""
     return OTHER.sub("-", name.lower()).strip("-")[:LONGEST].strip("-") or fallback
 
 
 def unique(name: str, taken: Collection[str]) -> str:
-    """The name, or with a number behind it."""
+    """Return the name, if necessary with a number after it."""
     found, number = name, 2
     while found in taken:
         found, number = f"{name}-{number}", number + 1
@@ -23,7 +23,7 @@ def unique(name: str, taken: Collection[str]) -> str:
 
 
 def setting(*parts: str) -> str:
-    """The name of an environment variable: `ACME_CLIENT_SECRET`."""
+    """Return the name of an environment variable: `ACME_CLIENT_SECRET`."""
     made = "_".join(filter(None, (OTHER.sub("_", part.lower()).strip("_").upper() for part in parts)))
     made = made if made[:1].isalpha() else f"HALO_{made}"
     return f"HALO_{made}" if made.startswith("WORKER_") else made

@@ -1,4 +1,4 @@
-"""Variables that answers give: output variables of methods, and the variable mappings of steps."""
+"""Variables from answers: output variables of methods, and the variable mappings of steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OBJECT, ARRAY, TEXT, INTEGER, FLOAT, BOOLEAN, TIME = range(7)
 
 
 def read_outputs(rows: Any) -> dict[str, str]:
-    """The expressions by variable. Raises `Untranslatable`."""
+    """Return the expressions by variable. Raises `Untranslatable`."""
     found: dict[str, str] = {}
     for name, value in keyed(rows):
         if reason := no_variable(name):
@@ -33,7 +33,7 @@ def read_outputs(rows: Any) -> dict[str, str]:
 
 
 def keyed(rows: Any) -> list[tuple[str, str]]:
-    """The pairs of `key` and `value` of a list of rows. Raises `Untranslatable`."""
+    """Return the pairs of `key` and `value` of a list of rows. Raises `Untranslatable`."""
     if rows is None:
         return []
     if not isinstance(rows, list):

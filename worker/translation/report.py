@@ -1,4 +1,4 @@
-"""What a translation reports: each thing that was translated and how, what differs, what was refused, and which variables to set."""
+"""The report of a translation: each translated part and its counterpart, differences, refusals, and the variables to set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Untranslatable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing of the document and its counterpart. `difference`: how the two behave differently, empty where they do not."""
+    """One part of the document and its counterpart. `difference`: how the two behave differently; empty if they do not."""
 
     place: str
     halo: str
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A part without a counterpart, by the name that it has in Halo."""
+    """A part without a counterpart, by its name in Halo."""
 
     place: str
     reason: str
@@ -33,7 +33,7 @@ class Refusal:
 
 @dataclass
 class Report:
-    """The translation of one document. `settings`: environment variables to set, with what they hold. `file`: where the result is, empty after a refusal."""
+    """The translation of one document. `settings`: environment variables to set, with their meaning. `file`: of the result; empty after a refusal."""
 
     kind: Kind
     name: str

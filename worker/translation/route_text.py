@@ -1,4 +1,4 @@
-"""Definitions as the text of a route file."""
+"""Writes definitions as the text of a route file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.translation.secrets import written
 
 
 class TextRepresenter(SafeRepresenter):
-    """Texts of several lines in blocks; no aliases, which route files do not take."""
+    """Writes texts of several lines as blocks, and no aliases: route files do not take them."""
 
     def ignore_aliases(self, _: Any) -> bool:
         return True
@@ -28,7 +28,7 @@ TextRepresenter.add_representer(str, TextRepresenter.represent_text)
 
 
 def route_text(comment: str, sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """The text of one file. `sections`: definitions by section and name."""
+    """Return the text of one file. `sections`: definitions by section and name."""
     yaml, out = YAML(typ="safe", pure=True), StringIO()
     yaml.Representer = TextRepresenter
     yaml.default_flow_style = False

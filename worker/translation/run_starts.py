@@ -1,4 +1,4 @@
-"""What starts a runbook: Halo itself or a public address, and the queue and the endpoint that do it here."""
+"""The starts of a runbook: in Halo by Halo itself or a public address, here by a queue and an endpoint."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def auth_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str,
 
 
 def document_start(start: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of the document for `start` of a route file; secrets are not among them."""
+    """Return the members of the document for `start` of a route file, without secrets."""
     endpoint = start.get("endpoint")
     if not endpoint:
         return {"runbook_start_type": FROM_HALO, "inbound_authentication_type": NONE}

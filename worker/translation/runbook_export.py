@@ -1,4 +1,4 @@
-"""A runbook of a route file as Halo's document: the numbers and members of an imported one stay, what was changed here is written again."""
+"""Translates a runbook of a route file to Halo's document: numbers and members of an imported document stay, changed parts are written again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEW = {"type": 1, "active": True, "group_id": -1}
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What an export must know of the other definitions. `around`: for translating copies again; `numbers`: of methods, by integration.method.
+    """The facts about other definitions that an export needs. `around`: for translating copies again; `numbers`: of methods, by integration.method.
 
     `guids`: of runbooks by name. `plain`: variables that methods set to texts.
     """
@@ -35,7 +35,7 @@ class Elsewhere:
 
 
 def export_runbook(name: str, definition: Mapping[str, Any], copy: Copy | None, elsewhere: Elsewhere, report: Report) -> dict[str, Any] | None:
-    """`definition`: as the route file has it, with `${NAME}` for secrets. None after refusals, which the report has."""
+    """Return the document; None after refusals, which the report lists. `definition`: as in the route file, with `${NAME}` for secrets."""
     before = import_runbook(copy.document, name, elsewhere.around, Report("runbook", name)) if copy is not None else None
     if copy is not None and before is not None and written(before.definition) == definition:
         return dict(written(copy.document))
@@ -55,14 +55,14 @@ def export_runbook(name: str, definition: Mapping[str, Any], copy: Copy | None, 
 
 
 def known_numbers(copy: Copy | None, before: ImportedRunbook | None) -> tuple[dict[str, int], dict[str, int]]:
-    """Of the steps, and of the ends of iterations by the name of the step that begins them."""
+    """Return the numbers of the steps, and of the ends of iterations by the name of their first step."""
     if copy is None or before is None:
         return {}, {}
     names = {name: number for number, name in before.steps.items()}
     steps = read_steps(copy.document, Report("runbook", ""))
     iterations = find_iterations(steps) if steps is not None else {}
     ends = {before.steps[begin]: iteration.end for begin, iteration in iterations.items()}
-    for begin, iteration in iterations.items():  # where an empty list goes another way, the iteration has a step of its own here
+    for begin, iteration in iterations.items():  # if an empty list goes another way, the iteration has a separate step here
         own = f"{before.steps[begin]}-elements"
         if own in before.added:
             ends[own] = iteration.end
@@ -98,7 +98,10 @@ def same_steps(definition: Mapping[str, Any], before: ImportedRunbook | None) ->
 
 
 def merged_steps(made: list[dict[str, Any]], old: Any, same: Collection[int]) -> list[dict[str, Any]]:
-    """In the order of the old document. A step that is the same keeps all of its members, unless it leads elsewhere now; a changed one keeps those that mean nothing here."""
+    """Return the steps in the order of the old document.
+
+    An unchanged step keeps all of its members, but its ways are new if it leads elsewhere now. A changed step keeps the members without a meaning here.
+    """
     known = {step.get("step_id"): step for step in old if isinstance(step, Mapping)}
     found: list[dict[str, Any]] = []
     for step in made:
@@ -123,7 +126,7 @@ def leads_to(step: Mapping[str, Any]) -> set[tuple[Any, Any]]:
 
 
 def input_rows(definition: Mapping[str, Any], graph: ExportGraph, old: Any, report: Report) -> list[dict[str, Any]]:
-    """A variable that is the same keeps all of its members."""
+    """Return the rows of variables. An unchanged variable keeps all of its members."""
     known = {row.get("key"): row for row in old if isinstance(row, Mapping)}
     given = definition["steps"][graph.declared]["set"] if graph.declared else {}
     rows: list[dict[str, Any]] = []

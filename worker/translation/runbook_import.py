@@ -1,4 +1,4 @@
-"""A runbook document of Halo as the definition of a runbook in a route file."""
+"""Translates a runbook document of Halo to the definition of a runbook in a route file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_STEPS = 10_000
 
 @dataclass(frozen=True)
 class ImportedRunbook:
-    """`steps`: the names of the steps by number, of those that were translated; `added`: steps that no step of the document is."""
+    """`steps`: the names of the translated steps, by number; `added`: steps without a step in the document."""
 
     definition: dict[str, Any]
     steps: dict[int, str]
@@ -35,7 +35,7 @@ class ImportedRunbook:
 
 @dataclass
 class Chart:
-    """The flow chart while it is made."""
+    """The flow chart in progress."""
 
     names: Mapping[int, str]
     iterations: Mapping[int, Iteration]
@@ -43,7 +43,7 @@ class Chart:
     added: dict[str, None] = field(default_factory=dict)
 
     def add(self, wanted: str, step: dict[str, Any]) -> str:
-        """A step that the document does not have; the same one again where it is there."""
+        """Add a step that the document does not have, and return its name; an equal step is added only once."""
         if self.steps.get(wanted) == step and wanted in self.added:
             return wanted
         name = unique(wanted, {*self.names.values(), *self.steps})
@@ -52,12 +52,12 @@ class Chart:
         return name
 
     def of(self, iteration: Iteration | None) -> str:
-        """The name of the step that begins an iteration."""
+        """Return the name of the first step of an iteration."""
         return self.names[iteration.begin] if iteration is not None else ""
 
 
 def import_runbook(document: Mapping[str, Any], name: str, around: Surroundings, report: Report) -> ImportedRunbook | None:
-    """`name`: in the route file. None after refusals, which the report has."""
+    """Translate the runbook; None after refusals, which the report lists. `name`: in the route file."""
     steps = read_steps(document, report)
     inputs = read_inputs(document.get("input_variables"), report)
     if steps is None or not report.sound:
@@ -102,7 +102,7 @@ def reachable(steps: HaloSteps, iterations: Mapping[int, Iteration]) -> set[int]
 
 
 def step_names(steps: HaloSteps, reached: Collection[int], iterations: Mapping[int, Iteration]) -> dict[int, str]:
-    """Of the steps that have a counterpart: the end of an iteration has none of its own."""
+    """Return the names of the steps that have a counterpart: the end of an iteration has none."""
     ends = {iteration.end for iteration in iterations.values()}
     found: dict[int, str] = {}
     for number, step in steps.steps.items():
@@ -129,7 +129,7 @@ def make_chart(
 
 
 def with_ways(step: HaloStep, chart: Chart, translation: StepTranslation, taken: Collection[str], report: Report) -> dict[str, Any]:
-    """The step of the route file, with its `next` and `on_failure`."""
+    """Return the step of the route file, with its `next` and `on_failure`."""
     if step.kind == "begin":
         return iteration_step(step, chart, taken, report)
     made = translation.translate(step)
@@ -146,7 +146,7 @@ def with_ways(step: HaloStep, chart: Chart, translation: StepTranslation, taken:
 
 
 def target(number: int | None, chart: Chart, *, branch: bool) -> str:
-    """The name of the next step. Empty at the end of an element, where a way ends; `branch`: a name is needed there too."""
+    """Return the name of the next step; empty at the end of an element, where a way ends. `branch`: a name is needed there too."""
     iteration = next((each for each in chart.iterations.values() if each.end == number), None)
     if iteration is None:
         return chart.names[number or 0]
@@ -187,7 +187,7 @@ def variables_set(steps: HaloSteps, around: Surroundings) -> Iterator[str]:
 
 
 def plain_variables(steps: HaloSteps, inputs: Inputs, around: Surroundings) -> frozenset[str]:
-    """The variables that hold texts wherever they are set, as far as the document says."""
+    """Return the variables that hold texts in every place that sets them, as far as the document shows it."""
     texts, others = set(inputs.plain), inputs.names - inputs.plain
     for step in steps.steps.values():
         for member in ("output_variables", "runbook_variable_mappings"):

@@ -1,4 +1,4 @@
-"""Takes literal secrets out of documents of Halo before anything else reads them: what is written anywhere has a mark in their place."""
+"""Removes literal secrets from documents of Halo before other code reads them: all written texts have a mark in their place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.core.redaction import is_secret_name
 from worker.translation.naming import setting, unique
 
 BEGIN, END = "\ue000", "\ue001"
-"""Around the name of a variable, where a secret stood: characters that no document uses. What is written has `${NAME}`."""
+"""Characters that no document uses, around the name of a variable in the place of a secret. Written files have `${NAME}` instead."""
 MARK = re.compile(f"{BEGIN}([A-Z0-9_]+){END}")
 STORED = re.compile(r"\$\$\{|\$\{([A-Z][A-Z0-9_]*)\}")
 PARAMETER = r"password|passwd|pwd|client_secret|secret|access_token|refresh_token|id_token|token|api_?key|signature|sig"
@@ -21,19 +21,19 @@ SECRETS = (
     re.compile(rf"\b(?:{PARAMETER})=(?P<secret>[^\s&;,'\"<\ue000]+)", re.IGNORECASE),
 )
 MEMBER = re.compile(r'"(?P<name>[^"\\]+)"\s*:\s*"(?P<secret>(?:\\.|[^"\\<\ue000])+)"')
-SHORTEST = 8  # characters: a shorter value is replaced only where it stands, since it may be part of an ordinary word
+SHORTEST = 8  # characters: a shorter value is replaced only in its own place, since it may be part of an ordinary word
 RESERVED = "the document uses the characters U+E000 and U+E001, which the translation needs"
 
 
 class SecretTaker:
-    """Replaces the secrets of documents. `settings`: the variables that hold them now, with where each stood; values are forgotten with this object."""
+    """Replaces the secrets of documents. `settings`: their new variables, each with its place in the document. Only this object holds the values."""
 
     def __init__(self) -> None:
         self.settings: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
     def clean(self, document: Any, owner: str) -> Any:
-        """A copy without secrets. `owner`: the name of the document, for the names of the variables."""
+        """Return a copy without secrets. `owner`: the name of the document, for the names of the variables."""
         return self._everywhere(self._taken(document, owner, ""))
 
     def _taken(self, value: Any, owner: str, name: str) -> Any:
@@ -70,7 +70,7 @@ class SecretTaker:
         return f"{BEGIN}{self._names[secret]}{END}"
 
     def _everywhere(self, value: Any) -> Any:
-        """A secret that was found in one place is replaced in all others."""
+        """Replace a secret that was found in one place in all other places."""
         match value:
             case str():
                 for secret in sorted((each for each in self._names if len(each) >= SHORTEST), key=len, reverse=True):
@@ -85,22 +85,22 @@ class SecretTaker:
 
 
 def written(value: Any) -> Any:
-    """A copy as it may be written down: `${NAME}` for each mark."""
+    """Return a copy that may be written to a file: `${NAME}` for each mark."""
     return texts_of(value, lambda text: MARK.sub(r"${\1}", text))
 
 
 def stored(value: Any) -> Any:
-    """As `written`, with `$${` for the characters `${` of the document itself, so that `marked` can tell them from secrets."""
+    """Return the copy of `written`, with `$${` for the characters `${` of the document itself, so that `marked` can distinguish them from secrets."""
     return written(texts_of(value, lambda text: text.replace("${", "$${")))
 
 
 def marked(value: Any) -> Any:
-    """The inverse of `stored`."""
+    """Reverse `stored`."""
     return texts_of(value, lambda text: STORED.sub(lambda found: "${" if found[1] is None else f"{BEGIN}{found[1]}{END}", text))
 
 
 def texts_of(value: Any, change: Callable[[str], str]) -> Any:
-    """A copy with each text changed."""
+    """Return a copy with each text changed."""
     match value:
         case str():
             return change(value)

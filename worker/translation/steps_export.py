@@ -1,4 +1,4 @@
-"""Single steps of a route file as steps of a runbook document."""
+"""Translates single steps of a route file to steps of a runbook document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.translation.texts import halos, jsonata_name
 
 ACTION_NUMBERS = {name: number for number, name in sorted(ACTIONS.items(), reverse=True)}
 LEFT_OUT = {"retry", "in_doubt", "timeout", "required", "missing", "allow_unknown"}
-"""Members without a counterpart that change nothing while no call fails: the report names them."""
+"""Members without a counterpart that have an effect only when a call fails: the report names them."""
 ELEMENT = re.compile(r"\{\{\s*(?P<path>.+?)\s*\}\}", re.DOTALL)
 FIRST_MATCH = re.compile(r'\[\$string\((?P<member>`[^`]*`|\w+)\) = "(?P<value>(?:\\.|[^"\\])*)"\]\[0\]')
 MEMBER = re.compile(r"\.(`[^`]+`|[A-Za-z_]\w*)")
@@ -39,7 +39,7 @@ class StepExport:
         self._report = report
 
     def export(self, name: str) -> list[dict[str, Any]]:
-        """The step, and for an iteration also the one that ends it. Raises `Untranslatable`."""
+        """Return the step, and for an iteration also the step that ends it. Raises `Untranslatable`."""
         step, graph = self._steps[name], self._graph
         base: dict[str, Any] = {"step_id": graph.numbers[name], "name": name, "isstart": name == graph.first, "isend": "end" in step}
         if "end" in step:
@@ -138,7 +138,7 @@ class StepExport:
         return [{**base, **made, "actions": ways("begin", base["step_id"], begin, after)}, last | {"actions": loop_ways(end, after)}]
 
     def _element(self, item: str, values: str | None) -> list[dict[str, Any]]:
-        """The mappings of an element: the whole in the variable of `as`, and members of it."""
+        """Return the mappings of an element: the whole element in the variable of `as`, and members of it."""
         found = {item: "response"}
         for name, value in (self._steps[values]["set"] if values else {}).items():
             expression = ELEMENT.fullmatch(str(value))
@@ -150,7 +150,7 @@ class StepExport:
 
 
 def halo_path(path: str, name: str) -> str:
-    """The part of an expression below its root, in Halo's grammar. Raises `Untranslatable`."""
+    """Return the part of an expression below its root, in Halo's grammar. Raises `Untranslatable`."""
     written = FIRST_MATCH.sub(lambda found: f"[{found['member'].strip('`')}={found['value']}]", path)
     written = MEMBER.sub(lambda found: f"^{found[1].strip('`')}", written)
     try:

@@ -1,4 +1,4 @@
-"""Single steps of a runbook document as steps of a route file."""
+"""Translates single steps of a runbook document to steps of a route file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEPT = "the worker first reads the ticket, and sends its type and customer too, 
 
 
 class StepTranslation:
-    """Translates the steps of one runbook. The result has no ways on: `runbook_import` adds them."""
+    """Translates the steps of one runbook. The result has no next steps: `runbook_import` adds them."""
 
     def __init__(self, surroundings: Surroundings, plain: Collection[str], report: Report) -> None:
         self._around = surroundings
@@ -30,7 +30,7 @@ class StepTranslation:
         self._report = report
 
     def translate(self, step: HaloStep) -> dict[str, Any]:
-        """Raises `Untranslatable`. Iterations, their ends and conditions are of the graph: they are translated with it."""
+        """Translate a step. Raises `Untranslatable`. Iterations, their ends and conditions are translated with the graph."""
         match step.kind:
             case "done" | "failed":
                 return self._end(step)
@@ -102,7 +102,7 @@ class StepTranslation:
 
 
 def condition_of(step: HaloStep) -> str:
-    """The JSONata of a condition step. Raises `Untranslatable`."""
+    """Return the JSONata of a condition step. Raises `Untranslatable`."""
     rows = step.document.get("step_conditions")
     if rows is not None and not isinstance(rows, list):
         raise Untranslatable("`step_conditions` is not a list")
@@ -110,7 +110,7 @@ def condition_of(step: HaloStep) -> str:
 
 
 def each_of(step: HaloStep, taken: Collection[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """`for_each` and `as` of an iteration, and the variables that a first step of each element sets. Raises `Untranslatable`.
+    """Return `for_each` and `as` of an iteration, and the variables that a first step of each element sets. Raises `Untranslatable`.
 
     In a mapping of this step, `response` is the element.
     """

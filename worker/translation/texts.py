@@ -1,4 +1,4 @@
-"""Texts with `<<Name>>`: from Halo's document to a route file, and back."""
+"""Translates texts with `<<Name>>` from Halo's document to a route file, and back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ESCAPES = {"{{": '{{ "{{" }}', "<<": '{{ "<<" }}'}
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What stands between `<<` and `>>`: the name of a variable, or a path into the payload or the last answer."""
+    """The text between `<<` and `>>`: the name of a variable, or a path into the payload or the last answer."""
 
     text: str
     path: VariablePath | None = None
@@ -36,7 +36,7 @@ class Variable:
 
 
 def read_variable(inner: str) -> Variable:
-    """Raises `Untranslatable`. Halo's `ticket` is the ticket of the event that started the run, which is in the payload here."""
+    """Parse a variable. Raises `Untranslatable`. Halo's `ticket` is the ticket of the event that started the run; here it is in the payload."""
     text = TICKET.sub(REQUEST_TICKET, inner, count=1).strip()
     if PAYLOAD.match(text):
         try:
@@ -50,7 +50,7 @@ def read_variable(inner: str) -> Variable:
 
 
 def pieces(text: str) -> Iterator[str | Variable]:
-    """Literal text and variables, in order. Raises `Untranslatable`."""
+    """Yield literal text and variables, in order. Raises `Untranslatable`."""
     start = 0
     for found in REFERENCE.finditer(text):
         if found.start() > start:
@@ -62,17 +62,17 @@ def pieces(text: str) -> Iterator[str | Variable]:
 
 
 def ours(text: str) -> str:
-    """The text as a route file has it: characters that mean something only there are escaped. Raises `Untranslatable`."""
+    """Return the text for a route file: characters with a meaning only there are escaped. Raises `Untranslatable`."""
     return "".join(piece.ours if isinstance(piece, Variable) else escaped(piece) for piece in pieces(text))
 
 
 def escaped(literal: str) -> str:
-    """Literal text that stays the same where expressions and `${NAME}` are read."""
+    """Return the text escaped, so that it stays the same in a place for expressions and `${NAME}`."""
     return re.sub(r"\{\{|<<", lambda found: ESCAPES[found[0]], literal.replace("${", "$${"))
 
 
 def halos(text: str) -> str:
-    """The text as Halo's document has it. Raises `Untranslatable` for an expression."""
+    """Return the text for Halo's document. Raises `Untranslatable` for an expression."""
     try:
         found = split(text)
     except Unclosed as error:
@@ -95,7 +95,7 @@ def literal_of(expression: str) -> str | None:
 
 
 def variables_of(text: str) -> set[str]:
-    """The variables of a run that a text of Halo uses; those of its broken parts are left out."""
+    """Return the variables of a run that a text of Halo uses, without those of its broken parts."""
     found: set[str] = set()
     for match in REFERENCE.finditer(text):
         inner = match[1].strip()
@@ -105,7 +105,7 @@ def variables_of(text: str) -> set[str]:
 
 
 def unwrapped(text: str) -> str:
-    """`<<response^id!>>` without its marks. Raises `Untranslatable` where it is not one variable alone."""
+    """Return `<<response^id!>>` without its marks. Raises `Untranslatable` unless the text is a single variable."""
     found = REFERENCE.fullmatch(text.strip())
     inner = found[1] if found else text.strip()
     if not inner or OPEN_VARIABLE in inner:
@@ -114,12 +114,12 @@ def unwrapped(text: str) -> str:
 
 
 def jsonata_name(name: str) -> str:
-    """A variable in an expression."""
+    """Return the name of a variable in an expression."""
     return name if PLAIN_NAME.fullmatch(name) and name not in KEYWORDS else f"`{name}`"
 
 
 def jsonata_path(path: VariablePath, root: str = "") -> str:
-    """A path of Halo's grammar in an expression. `root`: what `response` is called there."""
+    """Return a path of Halo's grammar for an expression. `root`: the name of `response` there."""
     made = root or path.root
     for part in path.parts:
         match part:
@@ -135,6 +135,6 @@ def jsonata_path(path: VariablePath, root: str = "") -> str:
 
 
 def shown(text: str) -> str:
-    """The beginning of a text, for errors."""
+    """Return the beginning of a text, for errors."""
     plain = " ".join(MARK.sub("***", text).split())
     return plain if len(plain) <= 60 else f"{plain[:59]}…"  # noqa: PLR2004  characters of a line

@@ -1,4 +1,4 @@
-"""Variables that an iteration sets: in Halo they outlive it, here they end with each element. What depends on that cannot be translated."""
+"""Checks variables that an iteration sets: in Halo they outlive it, here they end with each element. Steps that depend on that cannot be translated."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from worker.translation.texts import variables_of
 
 
 def check_scopes(steps: HaloSteps, iterations: Mapping[int, Iteration], around: Surroundings, declared: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of a step's name and what is wrong with it."""
-    del declared  # a declared variable that an element sets again is changed for the steps after it too
+    """Yield pairs of a step's name and its mistake."""
+    del declared  # not needed: a declared variable that an element sets is changed for the steps after it too
     for iteration in iterations.values():
         begin = steps.steps[iteration.begin]
         inside = {name: setters(name, iteration, steps, around) for number in iteration.body for name in sets(steps.steps[number], around)}

@@ -33,7 +33,7 @@ class Admin:
         self._metrics = metrics
 
     async def live(self, _: web.Request) -> web.Response:
-        """Always 200: a blocked event loop does not answer, and an outage of RabbitMQ or Halo is no reason to restart the worker."""
+        """Return 200 always: a blocked event loop does not answer, and an outage of RabbitMQ or Halo is no reason to restart the worker."""
         return answer(200, {"status": "ok"})
 
     async def ready(self, _: web.Request) -> web.Response:
@@ -63,7 +63,7 @@ class Only(Collector):
 
 
 async def exposition(registry: CollectorRegistry) -> bytes:
-    """The text of all metrics. That of 2,000 routes takes a tenth of a second: other work goes on after each metric."""
+    """Return the text of all metrics. For 2,000 routes this takes a tenth of a second: other work runs after each metric."""
     told = []
     for metric in registry.collect():
         told.append(generate_latest(Only(metric)))
@@ -73,7 +73,7 @@ async def exposition(registry: CollectorRegistry) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """`desk`: what the status page asks. `token`: with it a viewer may act, None: no viewer may. `hosts`: names under which browsers reach the port."""
+    """`desk`: answers the status page. `token`: lets a viewer act; None: no viewer may act. `hosts`: names under which browsers reach the port."""
 
     desk: Desk
     clock: Clock
@@ -82,7 +82,7 @@ class PageSettings:
 
 
 def admin_application(health: Health, metrics: Metrics, page: PageSettings | None = None) -> web.Application:
-    """The routes of the admin port; each answers HEAD as well as GET."""
+    """Return the application of the admin port; each address answers HEAD as well as GET."""
     admin = Admin(health, metrics)
     served = application([defended(() if page is None else page.hosts)], largest=LARGEST_FORM)
     served.router.add_get("/livez", admin.live)

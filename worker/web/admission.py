@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Admission:
-    """One connection or call that was let in. `evict` ends it to make room; a `pinned` one is never evicted."""
+    """One admitted connection or call. `evict` ends it to make room; a `pinned` admission is never evicted."""
 
     peer: str
     evict: Callable[[], None]
@@ -19,7 +19,7 @@ class AdmissionPool:
     """At most `limit` admissions, and `share` for each peer.
 
     The newest enters and the oldest is evicted: an honest caller needs its admission for milliseconds, and a caller that only occupies one is soon the oldest.
-    A peer whose own share is full displaces only its own.
+    A peer with a full share evicts only its own admissions.
     """
 
     def __init__(self, limit: int, share: int) -> None:
@@ -31,7 +31,7 @@ class AdmissionPool:
         return len(self._admissions)
 
     def admit(self, peer: str, evict: Callable[[], None]) -> Admission | None:
-        """Return an admission to `release` later; None when every one that could be evicted is pinned."""
+        """Return an admission to `release` later; None when all possible victims of an eviction are pinned."""
         own = [admission for admission in self._admissions if admission.peer == peer]
         if len(own) >= self._share:
             in_the_way = own
@@ -47,7 +47,7 @@ class AdmissionPool:
         return self._take(peer, evict)
 
     def release(self, admission: Admission) -> None:
-        """End an admission; nothing happens for one that was evicted."""
+        """End an admission; an evicted one needs no release."""
         self._admissions.pop(admission, None)
 
     def _take(self, peer: str, evict: Callable[[], None]) -> Admission:

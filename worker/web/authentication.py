@@ -18,7 +18,7 @@ ALGORITHMS = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
 NO_SIGNER = CallerAuth("signature", header="X-Signature")
 PADDING = token_bytes(32)
 NO_CALLER = CallerAuth("basic", username=token_hex(), password=token_hex())
-"""The credentials of an address without an endpoint: no caller has them."""
+"""The credentials for an address without an endpoint: no caller has them."""
 
 
 class Headers(Protocol):
@@ -66,7 +66,7 @@ class Authenticator:
         self.replace(endpoints)
 
     def replace(self, endpoints: Mapping[str, CallerAuth]) -> None:
-        """Authenticate by these from now on."""
+        """Authenticate by these endpoints from now on."""
         self._endpoints = endpoints
         signed = [auth for auth in endpoints.values() if auth.type == "signature"]
         self._formats = frozenset(SignatureFormat(auth.header.lower(), auth.prefix.encode(), auth.algorithm, auth.digest) for auth in signed)
@@ -78,7 +78,7 @@ class Authenticator:
         basic = auth.type == "basic"
         if has_credentials(auth if basic else NO_CALLER, headers) and basic:
             return Evidence.CREDENTIALS
-        fits = [signature_format.fits(headers) for signature_format in self._formats]  # all of them: the time must not tell which
+        fits = [signature_format.fits(headers) for signature_format in self._formats]  # all formats: the time must not show which one fits
         return Evidence.SIGNATURE if any(fits) else Evidence.NOTHING
 
     def is_signed(self, path: str, headers: Headers, body: bytes) -> bool:
@@ -99,9 +99,9 @@ def has_credentials(auth: CallerAuth, headers: Headers) -> bool:
 
 
 def is_signed(auth: CallerAuth, headers: Headers, body: bytes, digests: Mapping[str, int]) -> bool:
-    """Whether the body is signed with any of the secrets. All of them are tried, so that the time does not tell which one fits.
+    """Whether the body is signed with any of the secrets. It tries all of them, so that the time does not show which one fits.
 
-    `digests`: the least number to compute with each algorithm; those that the endpoint does not need use a key that no caller has.
+    `digests`: the minimum number to compute with each algorithm; digests that the endpoint does not need use a key that no caller has.
     """
     given = only(headers, auth.header).strip()
     prefix = auth.prefix.encode()
@@ -116,17 +116,17 @@ def is_signed(auth: CallerAuth, headers: Headers, body: bytes, digests: Mapping[
 
 
 def signature(auth: CallerAuth, secret: str, body: bytes) -> bytes:
-    """The signature as the header has it after the prefix."""
+    """Return the signature in the header's form, without the prefix."""
     made = hmac.new(secret.encode(), body, ALGORITHMS[auth.algorithm])
     return made.hexdigest().encode() if auth.digest == "hex" else b64encode(made.digest())
 
 
 def fingerprint(text: bytes) -> bytes:
-    """A digest of fixed length, so that a comparison does not tell the length of a secret."""
+    """Return a digest of fixed length, so that a comparison does not show the length of a secret."""
     return hashlib.sha256(text).digest()
 
 
 def only(headers: Headers, name: str) -> bytes:
-    """The one value of a header; empty where the header is absent or has several values."""
+    """Return the one value of a header; empty if the header is absent or has several values."""
     values = headers.getall(name, [])
     return values[0].encode(errors="surrogateescape") if len(values) == 1 else b""

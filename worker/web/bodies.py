@@ -1,4 +1,4 @@
-"""Read the raw body of a call within limits of size and time, and take its deliveries apart."""
+"""Read the raw body of a call within limits of size and time, and split it into deliveries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BODY_LIMIT = 1024 * 1024
 BATCH_LIMIT = 1000
 BODY_SECONDS = 10.0
 GRACE_SECONDS = 3.0
-PACE = 150_000  # bytes a second: a body of the largest size comes within 10 seconds
+PACE = 150_000  # bytes per second: a body of the largest size arrives within 10 seconds
 RETRY_AFTER = "5"
 CONTINUE = "100-continue"
 
@@ -33,7 +33,7 @@ class HttpRefusal(Exception):
 
 
 class BodyReader:
-    """Reads the body of one call within `BODY_SECONDS`. `paced`: after `GRACE_SECONDS` it must have come at `PACE`."""
+    """Reads the body of one call within `BODY_SECONDS`. `paced`: after `GRACE_SECONDS` it must arrive at `PACE`."""
 
     def __init__(self, request: web.Request, *, paced: bool) -> None:
         self._request = request
@@ -47,7 +47,7 @@ class BodyReader:
         self._move_deadline(0.0)
 
     async def read(self) -> bytes:
-        """Raises `HttpRefusal` for a body that is too large, too slow or cut, or when it is evicted."""
+        """Return the body. Raises `HttpRefusal` if it is too large, too slow, cut off or evicted."""
         if (self._request.content_length or 0) > BODY_LIMIT:
             raise too_large()
         started = asyncio.get_running_loop().time()
@@ -76,7 +76,7 @@ class BodyReader:
         return bytes(body)
 
     def _seconds(self, size: int) -> float:
-        """Seconds that the body may take when `size` bytes have arrived."""
+        """Return the seconds that the body may take after `size` bytes have arrived."""
         return min(BODY_SECONDS, GRACE_SECONDS + size / PACE) if self._paced else BODY_SECONDS
 
     def _move_deadline(self, when: float) -> None:
@@ -89,21 +89,21 @@ def too_large() -> HttpRefusal:
 
 
 async def on_expect(request: web.Request) -> None:
-    """Leave `Expect: 100-continue` unanswered until the headers are judged."""
+    """Leave `Expect: 100-continue` unanswered until the headers are checked."""
     if request.headers.get("Expect", "").lower() != CONTINUE:
         raise web.HTTPExpectationFailed
 
 
 async def read_deliveries(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
-    """As `deliveries_of`; a body that is large, or may be once it is unpacked, is read in a thread."""
+    """Return `deliveries_of`; read a body in a thread if it is large, or may be after unpacking."""
     size = BODY_LIMIT if headers.get("Content-Encoding") else len(body)
     return await in_thread_if_large(size, partial(deliveries_of, body, headers, signed=signed))
 
 
 def deliveries_of(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
-    """One object, or an array of them. Raises `HttpRefusal` with what is wrong.
+    """Return the deliveries: one object, or an array of objects. Raises `HttpRefusal` with the reason.
 
-    `signed`: only the bytes are proven to be the caller's. Repeated under another charset they would be another delivery, so UTF-8 is read as UTF-8.
+    `signed`: the signature covers only the bytes. Repeated under another charset they would be another delivery, so UTF-8 is read as UTF-8.
     """
     content_type, encoding = headers.get("Content-Type", ""), headers.get("Content-Encoding", "")
     try:

@@ -1,4 +1,4 @@
-"""Limit the connections of a port, in all and for each peer. Peers that were admitted before have a limit of their own."""
+"""Limit the connections of a port, in total and for each peer. Previously admitted peers have a separate limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Connections:
         self._admissions: dict[asyncio.BaseTransport, tuple[AdmissionPool, Admission]] = {}
 
     def wrap(self, new_protocol: NewProtocol) -> NewProtocol:
-        """A factory of protocols that count their connection in front of the HTTP protocol."""
+        """Return a factory of protocols that count their connection before the HTTP protocol sees it."""
         return lambda: CountedProtocol(self, new_protocol)
 
     def admit(self, transport: asyncio.Transport) -> bool:

@@ -1,4 +1,4 @@
-"""The peers of a port: one for each IPv4 address and each IPv6 /64, also behind trusted proxies; and the peers that were admitted before."""
+"""The peers of a port: one for each IPv4 address and each IPv6 /64, also behind trusted proxies; and the previously admitted peers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from worker.core.addresses import Address, read_address
 
 Network = IPv4Network | IPv6Network
-PREFIX_V6 = 64  # a provider gives each customer at least this network, with every address in it
+PREFIX_V6 = 64  # a provider gives each customer at least a network of this size, with all its addresses
 KNOWN_PEERS = 10_000
 KNOWN_SECONDS = 24 * 3600.0
 
 
 def peer_of(host: str) -> str:
-    """The peer that an address belongs to."""
+    """Return the peer that an address belongs to."""
     address = read_address(host)
     return host if address is None else _peer(address)
 
@@ -26,7 +26,7 @@ def _peer(address: Address) -> str:
 
 
 class Proxies:
-    """The reverse proxies whose `X-Forwarded-For` is believed."""
+    """The reverse proxies whose `X-Forwarded-For` the worker trusts."""
 
     def __init__(self, networks: Sequence[Network] = ()) -> None:
         self._networks = tuple(networks)
@@ -36,7 +36,7 @@ class Proxies:
         return address is not None and self._includes(address)
 
     def caller(self, host: str, forwarded: Sequence[str]) -> str:
-        """The peer that calls: in the `X-Forwarded-For` lines, the last address that is no trusted proxy. A caller can forge those before it."""
+        """Return the calling peer: in the `X-Forwarded-For` lines, the last address that is no trusted proxy. A caller can forge the addresses before it."""
         if not self.trusts(host):
             return peer_of(host)
         named = [part for line in forwarded for part in line.split(",")]
@@ -53,7 +53,7 @@ class Proxies:
 
 
 def without_port(text: str) -> str:
-    """Some proxies add the port: `192.0.2.1:5678`, `[2001:db8::1]:5678`."""
+    """Return an address without the port that some proxies add: `192.0.2.1:5678`, `[2001:db8::1]:5678`."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

@@ -1,9 +1,9 @@
-"""The public port: `POST /runbooks/{name}` and `POST /webhooks/{name}`. Strangers reach it: it is strict, bounded, and tells them nothing.
+"""The public port: `POST /runbooks/{name}` and `POST /webhooks/{name}`. Strangers reach it: it is strict, bounded, and shows them no information.
 
-A call without credentials is answered 401 before its body is read. Basic credentials are checked by the headers. A signature needs the body, so such a call
-takes an admission while its body arrives. Strangers share a small pool and must keep a pace. Peers that were admitted within a day share another pool with the
-calls that are being stored. When a pool or the share of a peer is full, the newest call replaces the oldest whose body has not arrived: slow senders displace each
-other and not an honest caller. Connections are limited in the same way, before any byte is read.
+A call without credentials gets 401 before its body is read. Basic credentials are in the headers. A signature needs the body, so such a call
+takes an admission while its body arrives. Strangers share a small pool and must keep a minimum pace. Peers that were admitted within a day share another pool
+with the calls that are being stored. When a pool or the share of a peer is full, the newest call replaces the oldest whose body has not arrived: slow senders
+displace each other and not an honest caller. Connections are limited in the same way, before the worker reads any byte.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from worker.web.peers import KnownPeers, Network, Proxies
 from worker.web.serving import answer, application, listening
 
 log = structlog.get_logger()
-HEADER_SECONDS = 5.0  # aiohttp's keep-alive limit, which also runs while the first line and the headers of a request are awaited
+HEADER_SECONDS = 5.0  # aiohttp's keep-alive limit, which also limits the wait for the first line and the headers of a request
 STORING_SECONDS = 20.0
-LINGERING_SECONDS = 2.0  # a refused body is still read for this long, so that its sender sees the answer
-CALLS_AT_ONCE = 100  # of known peers, those that are being stored among them
+LINGERING_SECONDS = 2.0  # the worker reads a refused body for this long, so that its sender sees the answer
+CALLS_AT_ONCE = 100  # of known peers, including calls that are being stored
 STRANGERS_AT_ONCE = 48
 STRANGERS_SHARE = 16
 UNSTORED = "it cannot be stored now; send it again later"
 
 Receive = Callable[[str, Sequence[dict[str, Any]]], Awaitable[Mapping[str, Any]]]
-"""Stores the deliveries of a call to a path and returns the answer. Raises `BrokerError` or `EvaluatorUnavailable` when they are not stored."""
+"""Store the deliveries of a call to a path, and return the answer. Raises `BrokerError` or `EvaluatorUnavailable` when they are not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Settings about peers. `proxies`: the networks whose `X-Forwarded-For` is believed; `share`: maximum connections of one address."""
+    """Settings about peers. `proxies`: the networks whose `X-Forwarded-For` is trusted; `share`: maximum connections of one address."""
 
     proxies: tuple[Network, ...] = ()
     share: int = 64
@@ -92,7 +92,7 @@ class Public:
             return await self._store(request, body, admission, evidence)
 
     async def _store(self, request: web.Request, body: bytes, admission: Admission, evidence: Evidence) -> Mapping[str, Any]:
-        """Store the deliveries of an authenticated call, which is not evicted any more."""
+        """Store the deliveries of an authenticated call; from now on it is not evicted."""
         admission.pinned = True
         self.connections.pin(request.transport, pinned=True)
         deliveries = await read_deliveries(body, request.headers, signed=evidence is Evidence.SIGNATURE)
@@ -111,7 +111,7 @@ class Public:
 
 @contextmanager
 def admitted_to(pool: AdmissionPool, peer: str, evict: Callable[[], None]) -> Iterator[Admission]:
-    """Raises `HttpRefusal` when calls that are being stored take up the whole pool."""
+    """Admit a call. Raises `HttpRefusal` when calls that are being stored fill the whole pool."""
     admission = pool.admit(peer, evict)
     if admission is None:
         raise HttpRefusal(503, "too many calls at once; send it again later", close=True, Retry_After=RETRY_AFTER)
@@ -122,12 +122,12 @@ def admitted_to(pool: AdmissionPool, peer: str, evict: Callable[[], None]) -> It
 
 
 def unknown() -> HttpRefusal:
-    """The same answer for an unknown address, no credentials and wrong ones."""
+    """Return the same answer for an unknown address, missing credentials and wrong credentials."""
     return HttpRefusal(401, "unknown address or credentials", close=True, WWW_Authenticate='Basic realm="halo-worker", charset="UTF-8"')
 
 
 def endpoints_of(runbooks: Mapping[str, Runbook], webhooks: Mapping[str, Webhook]) -> dict[str, CallerAuth]:
-    """The authentication of each path; empty when no route needs the public port."""
+    """Return the authentication of each path; empty when no route needs the public port."""
     endpoints = {f"/runbooks/{name}": runbook.endpoint for name, runbook in runbooks.items() if runbook.endpoint is not None}
     return endpoints | {f"/webhooks/{name}": webhook.auth for name, webhook in webhooks.items()}
 

@@ -1,4 +1,4 @@
-"""What both ports share: JSON answers, also for errors, no version in the headers, and listening."""
+"""The shared parts of both ports: JSON answers, also for errors, no version in the headers, and listening."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ProtocolWrapper = Callable[[NewProtocol], NewProtocol]
 
 
 def answer(status: int, body: object, **headers: str) -> web.Response:
-    """A JSON answer. Underscores in the names of headers become hyphens."""
+    """Return a JSON answer. Underscores in the names of headers become hyphens."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     return web.Response(
         status=status,
@@ -52,12 +52,12 @@ async def hide_versions(_: web.Request, response: web.StreamResponse) -> None:
 
 
 def is_ours_to_know(record: logging.LogRecord) -> bool:
-    """False for bytes that are no HTTP: aiohttp answers them with 400 and would quote a stranger's bytes in our log."""
+    """Whether the log takes a record. False for bytes that are no HTTP: aiohttp answers them with 400 and would quote a stranger's bytes in the log."""
     return not (record.exc_info and isinstance(record.exc_info[1], BadHttpMessage))
 
 
 def server_log() -> logging.Logger:
-    """The logger for failures of handlers."""
+    """Return the logger for failures of handlers."""
     server = logging.getLogger("worker.web")
     server.addFilter(is_ours_to_know)
     return server
@@ -69,7 +69,7 @@ class Connection(web.RequestHandler):
     __slots__ = ()
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None) -> web.StreamResponse:
-        """As everything else is answered; the log has what aiohttp would tell. Raises `ConnectionError` when a part of the answer is out."""
+        """Return the worker's usual answer; the log gets aiohttp's details. Raises `ConnectionError` when a part of the answer was already sent."""
         super().handle_error(request, status, exc, message)
         refusal = answer(status, {"error": HTTPStatus(status).phrase.lower()}, Server=SERVER)
         refusal.force_close()
@@ -77,7 +77,7 @@ class Connection(web.RequestHandler):
 
 
 def application(around: Sequence[Middleware] = (), *, largest: int = 1024**2) -> web.Application:
-    """An application without routes. `around`: middlewares that see every answer, refusals too; `largest`: bytes of a body."""
+    """Return an application without routes. `around`: middlewares that see every answer, also refusals; `largest`: bytes of a body."""
     stack: list[Any] = [*around, refusals_as_json]  # aiohttp's own type of a middleware is private
     made = web.Application(middlewares=stack, client_max_size=largest)
     made.on_response_prepare.append(hide_versions)
@@ -116,7 +116,7 @@ async def listening(
 
 
 async def bound_server(new_protocol: NewProtocol, host: str, port: int, name: str) -> asyncio.Server:
-    """Raises `WorkerError` when the address is not available."""
+    """Return a listening server. Raises `WorkerError` when the address is not available."""
     try:
         return await asyncio.get_running_loop().create_server(new_protocol, host, port)
     except OSError as error:

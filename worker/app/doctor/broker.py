@@ -1,4 +1,4 @@
-"""The broker: reachable, the right to declare, publish and read, and queues as the worker needs them. It changes nothing that is there."""
+"""Checks the broker: the connection, the rights to declare, publish and read, and the arguments of the queues. It changes no existing queue."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def remedy_of(reason: str) -> str:
 
 
 async def use_checks(broker: Broker, routes: Routes, about: Subject) -> AsyncIterator[Check]:
-    """Rights and queues, which all nodes of a cluster share."""
+    """Check rights and queues. All nodes of a cluster share them."""
     yield await configuring(broker, about)
     yield await writing(broker, about)
     async for check in queues(broker, routes, about):
@@ -87,7 +87,7 @@ async def writing(broker: Broker, about: Subject) -> Check:
 
 
 async def queues(broker: Broker, routes: Routes, about: Subject) -> AsyncIterator[Check]:
-    """Those that exist are compared with what the worker would declare, and none is made."""
+    """Compare the existing queues with what the worker would declare. This creates no queue."""
     topology = topology_of(routes)
     there = [queue for queue in topology.queues if await broker.queue_exists(queue.name)]
     lacking = [queue.name for queue in topology.queues if queue not in there]
@@ -119,7 +119,7 @@ async def reading(broker: Broker, about: Subject) -> Check:
 
 
 def topology_of(routes: Routes) -> Topology:
-    """All queues that these routes need."""
+    """Return all queues that these routes need."""
     parts = [common_topology(), keys_topology()]
     for subscriber in routes.subscribers.values():
         parts += [subscriber_topology(subscriber), baton_topology(subscriber.name)]

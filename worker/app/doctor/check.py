@@ -1,4 +1,4 @@
-"""What a check of the doctor says: what was tried, what came of it, and what to do."""
+"""The result of one check of the doctor: what it tried, what happened, and what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How a check ended. `UNKNOWN`: it could not be tried, or cannot be told without writing."""
+    """The result of a check. `UNKNOWN`: the check could not run, or would need a write."""
 
     GOOD = "good"
     WARNING = "warning"
@@ -18,7 +18,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`subject`: such as `client main`; `tried`: what was done, as a phrase; `result`: what came of it; `fix`: what to do, where it is not good."""
+    """One check. `subject`: such as `client main`; `tried`: the attempt, as a phrase; `result`: what happened; `fix`: the remedy, if one is needed."""
 
     subject: str
     name: str
@@ -48,5 +48,5 @@ class Subject:
 
 
 def healthy(checks: Iterable[Check]) -> bool:
-    """Whether none failed."""
+    """Whether no check failed."""
     return all(check.verdict is not Verdict.FAILED for check in checks)

@@ -1,4 +1,4 @@
-"""What the routes of one client read and write: each list is asked for one row, with the parameters of its route."""
+"""Checks what the routes of one client read and write: requests one row of each list, with the parameters of its route."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from worker.flows.requests import evaluated, subscriber_request
 from worker.halo.outcome import classify
 from worker.halo.transport import Answer, Failure
 
-ASKED = 1000  # rows of a page that is asked for to see the largest page
+ASKED = 1000  # rows that one request asks for, to see the largest page that Halo returns
 FORBIDDEN_FIX = "grant the scope to the API application in Halo, and let the role of its agent see this area"
 
 
 async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evaluator, about: Subject) -> AsyncIterator[Check]:
-    """Every list that a subscriber of the client polls, and every entity that a publisher writes."""
+    """Check every list that a subscriber of the client polls, and every entity that a publisher writes."""
     name, paged = session.client.name, None
     for route in routes.subscribers.values():
         if route.client == name:
@@ -51,7 +51,7 @@ async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evalu
 
 
 async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> list[Check]:
-    """What a subscriber reads, with the cost of a poll where it is more than the pages of a list."""
+    """Check what a subscriber reads. The checks include the cost of a poll where a poll needs more than the pages of a list."""
     if route.report is not None:
         return [await reported(session, route, route.report, about), cost(route, "one request, whatever the number of records", about)]
     found = [await polled(session, route, evaluator, about)]
@@ -67,7 +67,7 @@ def cost(route: Subscriber, words: str, about: Subject) -> Check:
 
 
 async def reported(session: ClientSession, route: Subscriber, report: Report, about: Subject) -> Check:
-    """The statement of a report with the present time as cursor: it answers few rows."""
+    """Run the statement of a report with the present time as cursor, so that it returns few rows."""
     what, tried = f"subscriber {route.name}", f"POST {PATH} with its statement, which stores nothing"
     answer = await session.post(report_request(report, datetime.fromtimestamp(session.clock.now(), UTC)))
     if isinstance(answer, Failure):
@@ -84,7 +84,7 @@ async def reported(session: ClientSession, route: Subscriber, report: Report, ab
 
 
 async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> Check:
-    """One row of a subscriber's list, by its own parameters."""
+    """Request one row of a subscriber's list, with the subscriber's parameters."""
     what, operation = f"subscriber {route.name}", route.operation if route.for_each is None else route.for_each.operation
     try:
         if route.for_each is None:
@@ -100,7 +100,7 @@ async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator
 
 
 async def readable(session: ClientSession, route: Publisher, about: Subject) -> Check:
-    """The entity that a publisher writes is asked for one row where it has a list of its own."""
+    """Request one row of the entity that a publisher writes, if the entity has a list."""
     what, entity = f"publisher {route.name}", route.operation.entity
     operation: Operation | None = load().methods_of(entity).get("GET")
     if operation is None or operation.path_parameters or operation.listing is None:
@@ -110,7 +110,7 @@ async def readable(session: ClientSession, route: Publisher, about: Subject) -> 
 
 
 def writable(session: ClientSession, route: Publisher, about: Subject) -> Iterator[Check]:
-    """As far as the scopes tell: nothing is written."""
+    """Check from the scopes whether the client may write. This writes nothing."""
     tried = f"look for a scope that may write {route.operation.entity}, without writing"
     if session.scopes is None:
         yield about.unknown(f"{route.name} writes", tried, "Halo does not tell the scopes of the token")
@@ -149,13 +149,13 @@ async def answered(session: ClientSession, what: str, request: Request, few: dic
 
 
 def said(answer: Answer) -> str:
-    """Halo's sentence about a query, which holds no record; a page is not repeated."""
+    """Return Halo's sentence about a query: it holds no record. An HTML page is not repeated."""
     found = document(answer)
     return f": {found[:200]}" if isinstance(found, str) else ""
 
 
 async def page_cap(session: ClientSession, operation: Operation, about: Subject) -> Check:
-    """How many rows Halo gives where more are asked for."""
+    """Check how many rows Halo returns when a request asks for more."""
     tried = f"GET {operation.path} with page_size={ASKED}"
     answer = await session.get(build_request(operation, {}, {}).path, {"pageinate": "true", "page_size": str(ASKED), "page_no": "1"})
     found = document(answer) if isinstance(answer, Answer) and answer.status == HTTPStatus.OK else None

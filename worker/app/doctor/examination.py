@@ -1,4 +1,4 @@
-"""Runs all checks, client by client, then the broker and the public port; a check that needs an earlier one is left out after its failure."""
+"""Runs all checks: each client, then the broker and the public port. When a check fails, the checks that depend on it are skipped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from worker.settings import Settings
 
 
 async def examine(routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
-    """Every check as it ends. Sends one token call and some GETs to each Halo, and to each integration one token call or login."""
+    """Yield every check as it ends. Sends one token call and some GETs to each Halo, and one token call or login to each integration."""
     for name in sorted(set(used_clients(routes))):
         async for check in client_checks(routes.clients[name], routes, settings, clock):
             yield check
@@ -70,7 +70,7 @@ async def client_checks(client: Client, routes: Routes, settings: Settings, cloc
 
 
 async def openapi(client: Client, about: Subject) -> Check:
-    """The tenant's own OpenAPI file beside the built-in catalogue."""
+    """Compare the tenant's OpenAPI file with the built-in catalogue."""
     tried = "compare the tenant's OpenAPI file with the built-in catalogue"
     try:
         theirs = parse_openapi(await fetch_openapi(URL(client.url or api_address(client)), client))

@@ -1,4 +1,7 @@
-"""One client of Halo: where tokens are given, the grant, its scopes, the agent behind it, the clock, and what the routes read. Only GETs, reports that store nothing, and one token call."""
+"""Checks one client of Halo: the token address, the grant, its scopes, the agent behind it, the clock, and what the routes read.
+
+Sends only GETs, reports that store nothing, and one token call.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from worker.halo.client_proof import prove_client
 from worker.halo.grants import Granted, NoToken, TokenErrorKind, form, read_answer
 from worker.halo.transport import Answer, Call, Failure, Send
 
-DRIFT, FAR = 30.0, 240.0  # seconds that clocks may differ: a warning, and as much as the default `overlap` of five minutes hides
+DRIFT, FAR = 30.0, 240.0  # seconds between the clocks: above the first a warning; the second is as much as the default `overlap` of five minutes hides
 WHOLE = frozenset({"all", "all:standard", "admin"})
 REFUSED_FIX = {
     "invalid_client": "compare client_id and client_secret with Halo (Configuration, Integrations, Halo API); check that the application is active",
@@ -41,7 +44,7 @@ FIX = {
 
 @dataclass(slots=True)
 class ClientSession:
-    """Calls Halo as one client. `token`: set once there is one; `scopes`: None where Halo does not tell them."""
+    """Calls Halo as one client. `token`: empty until Halo issues one; `scopes`: None when Halo does not return them."""
 
     client: Client
     send: Send
@@ -54,14 +57,14 @@ class ClientSession:
         return await self.send(Call("GET", url, {"Authorization": f"Bearer {self.token}"}, timeout=self.client.timeout))
 
     async def post(self, request: Request) -> Answer | Failure:
-        """For reports, which Halo runs by POST without storing anything."""
+        """Run a report: Halo takes it by POST and stores nothing."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         url = URL(api_address(self.client) + request.path)
         return await self.send(Call(request.method, url, headers, encode(request.body), timeout=request.timeout))
 
 
 async def token_checks(session: ClientSession, about: Subject) -> AsyncIterator[Check]:
-    """Where tokens are given, and one token. `session.token` stays empty after a failure."""
+    """Check the token address, and fetch one token. `session.token` stays empty after a failure."""
     client = session.client
     tried = "ask Halo's /api/authinfo where tokens are given" if client.token_url is None else "read token_url"
     found = await discover(client, session.send) if client.token_url is None else token_address(client.token_url, client.tenant)
@@ -89,7 +92,7 @@ async def grant(session: ClientSession, about: Subject, address: TokenAddress) -
 
 
 def scopes(session: ClientSession, about: Subject) -> Check:
-    """The granted scopes beside those that were asked for."""
+    """Compare the granted scopes with the requested ones."""
     wanted, given = frozenset(session.client.grant.scopes), session.scopes
     tried = f"compare the token's scopes with {', '.join(sorted(wanted)) or 'none'}"
     if given is None:
@@ -101,7 +104,7 @@ def scopes(session: ClientSession, about: Subject) -> Check:
 
 
 async def agent_checks(session: ClientSession, about: Subject) -> AsyncIterator[Check]:
-    """Whom the token stands for, and Halo's clock."""
+    """Check which agent the token belongs to, and Halo's clock."""
     tried = "GET /Agent/me"
     answer = await session.get("/Agent/me")
     if isinstance(answer, Failure):
@@ -121,7 +124,7 @@ async def agent_checks(session: ClientSession, about: Subject) -> AsyncIterator[
 
 
 def clock_of(answer: Answer, now: float, about: Subject) -> Check:
-    """Polls by date compare Halo's stamps with this clock."""
+    """Compare Halo's clock with this one: polls by date compare Halo's stamps with this clock."""
     tried = "compare Halo's Date header with the clock of this machine"
     try:
         apart = abs(parsedate_to_datetime(answer.headers.get("date", "")).timestamp() - now)
@@ -134,7 +137,7 @@ def clock_of(answer: Answer, now: float, about: Subject) -> Check:
 
 
 def document(answer: Answer) -> Any:
-    """The JSON of an answer, None for anything else."""
+    """Return the JSON of an answer; None for anything else."""
     try:
         return read_json(answer.body or b"", answer.content_type)
     except Undecodable:

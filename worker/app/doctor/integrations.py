@@ -1,4 +1,4 @@
-"""One integration: its host, whether the worker may call it, its certificate, and a token where it fetches one. No method is called but the one that logs in."""
+"""Checks one integration: its host, whether the worker may call it, its certificate, and its token if it fetches one. It calls no method except the login."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIX = {
 
 
 async def all_customers(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
-    """The checks of an integration. Of one with a table of customers what is wrong with each of them, then one check for the table."""
+    """Yield the checks of an integration. With a table of customers: the checks of each customer that are not good, then one check for the table."""
     waiting, found = list(integration.each), list[list[Check]]()
     while waiting:
         some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
@@ -48,7 +48,7 @@ async def all_customers(integration: Integration, routes: Routes, settings: Sett
 
 
 def whole_table(integration: Integration, found: Sequence[Sequence[Check]]) -> Check:
-    """How many customers passed: a line for each of them would hide the few that did not."""
+    """Return how many customers passed: one line for each of them would hide the few that failed."""
     about, count = Subject(f"integration {integration.name}"), len(found)
     checks = [check for checks in found for check in checks]
     tried = f"{', '.join(dict.fromkeys(check.name for check in checks))} of each customer"
@@ -66,7 +66,7 @@ async def examined(integration: Integration, routes: Routes, settings: Settings,
 
 
 async def integration_checks(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
-    """Nothing for an integration with the token of a client, which is checked itself."""
+    """Yield no check for an integration that uses a client's token: the client has its own checks."""
     if integration.auth.type == "halo":
         return
     about = Subject(f"integration {integration.title}")
@@ -82,7 +82,7 @@ async def integration_checks(integration: Integration, routes: Routes, settings:
 
 
 async def address_check(integration: Integration, about: Subject) -> Check | None:
-    """Before anything connects. None where the worker may connect to the host, and where its name is not known, which the check of the name tells."""
+    """Check the address before anything connects. None when the worker may connect, and when the name is unknown: the check of the name reports that."""
     origin = URL(integration.base_url).origin()
     guard = guard_of(origin, integration.allow_hosts)
     try:
@@ -100,7 +100,7 @@ async def address_check(integration: Integration, about: Subject) -> Check | Non
 
 
 async def credentials(integration: Integration, routes: Routes, settings: Settings, clock: Clock, about: Subject) -> Check:
-    """A token is fetched where `auth` says how."""
+    """Fetch a token if `auth` says how."""
     kind = integration.auth.type
     if kind in SENT_AS_IT_IS or kind == "none":
         customer = f" --customer '{integration.customer}'" if integration.customer else ""
@@ -121,5 +121,5 @@ async def credentials(integration: Integration, routes: Routes, settings: Settin
 
 
 def place(integration: Integration) -> str:
-    """The token address without its query."""
+    """Return the token address without its query."""
     return str(URL(integration.auth.token_url or "").with_query(None))

@@ -1,4 +1,4 @@
-"""What only RabbitMQ's management API tells: the nodes of the cluster, the members of queues, and policies that change what the worker declares."""
+"""Checks that need RabbitMQ's management API: the nodes of the cluster, the members of queues, and policies that change what the worker declares."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HARMFUL = (
 
 
 async def management_checks(settings: Settings, queues: Collection[str]) -> AsyncIterator[Check]:
-    """`queues`: names that the routes use. Nothing without WORKER_MANAGEMENT_URL but a hint."""
+    """Yield the checks of the management API. `queues`: names that the routes use. Without WORKER_MANAGEMENT_URL: only a hint."""
     about, tried = Subject("broker"), "ask the management API"
     if settings.management_url is None:
         yield about.unknown(
@@ -66,7 +66,7 @@ async def management_checks(settings: Settings, queues: Collection[str]) -> Asyn
 
 
 async def asked(send: Send, base: URL, path: str, login: str, query: dict[str, str] | None = None) -> list[dict[str, Any]] | str:
-    """The rows; a text says why there are none."""
+    """Return the rows, or a text that says why there are none."""
     url = URL(str(base).rstrip("/") + path, encoded=True).update_query(query or {})
     answer: Answer | Failure = await send(Call("GET", url, {"Authorization": f"Basic {login}"}, timeout=WITHIN))
     if isinstance(answer, Failure):
@@ -78,7 +78,7 @@ async def asked(send: Send, base: URL, path: str, login: str, query: dict[str, s
 
 
 def cluster(nodes: list[dict[str, Any]], about: Subject) -> Check:
-    """Every node runs and has no alarm."""
+    """Check that every node runs and has no alarm."""
     tried = "list the nodes of the cluster"
     down = [str(node.get("name")) for node in nodes if not node.get("running")]
     alarmed = [str(node.get("name")) for node in nodes if node.get("mem_alarm") or node.get("disk_free_alarm")]
@@ -92,7 +92,7 @@ def cluster(nodes: list[dict[str, Any]], about: Subject) -> Check:
 
 
 def policies(queues: list[dict[str, Any]], about: Subject) -> Check:
-    """No policy drops or redirects messages of the worker."""
+    """Check that no policy drops or redirects messages of the worker."""
     tried = f"look for policies on {len(queues)} queues"
     told = []
     for queue in queues:
@@ -108,7 +108,7 @@ def policies(queues: list[dict[str, Any]], about: Subject) -> Check:
 
 
 def members(queues: list[dict[str, Any]], nodes: int, about: Subject) -> Check:
-    """Queues are replicated over the nodes, and their members are there."""
+    """Check that queues are replicated over the nodes, and that their members are online."""
     wanted = min(MEMBERS, nodes)
     tried = f"compare the members of queues with {wanted}"
     replicated = [queue for queue in queues if isinstance(queue.get("members"), list)]

@@ -1,4 +1,4 @@
-"""Names and certificates: whether a host can be found, and whether its certificate is believed."""
+"""Checks names and certificates: whether DNS knows a host, and whether its certificate is trusted."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from worker.core.ports import Clock
 from worker.halo.tls import tls_context
 
 WITHIN = 15.0  # seconds for a connection and a handshake
-SOON = 21  # days before its end in which a certificate is worth a warning
+SOON = 21  # days before a certificate's expiry from which the check warns
 DAY = 86_400
 LOOPBACK = ("127.", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address of a route file. `owner`: such as `client main`; `member`: the key that holds the address; `peer`: who answers there."""
+    """An address of a route file. `owner`: such as `client main`; `member`: the key that holds the address; `peer`: the system at the address."""
 
     owner: str
     member: str
@@ -46,7 +46,7 @@ def integration_endpoint(integration: Integration) -> Endpoint:
 
 
 async def network_checks(endpoint: Endpoint, about: Subject, clock: Clock) -> AsyncIterator[Check]:
-    """DNS, then TLS where the address has it. Through a proxy only the proxy's own name is looked up."""
+    """Check DNS, then TLS if the address uses it. With a proxy only the proxy's name is looked up."""
     address = URL(endpoint.proxy) if endpoint.proxy else endpoint.url
     host, port = address.host or "", address.port or 443
     tried = f"look up {host}" + (" (the proxy)" if endpoint.proxy else "")
@@ -67,7 +67,7 @@ async def network_checks(endpoint: Endpoint, about: Subject, clock: Clock) -> As
 
 
 async def certificate(endpoint: Endpoint, about: Subject, host: str, port: int, clock: Clock) -> Check:
-    """The certificate is believed, and lasts."""
+    """Check that the certificate is trusted and does not expire soon."""
     tried, owner, member = f"connect to {host}:{port} and check its certificate", endpoint.owner, endpoint.member
     try:
         context = tls_context(owner, *endpoint.files)

@@ -17,7 +17,7 @@ ASK = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 async def port_checks(settings: Settings, routes: Routes) -> AsyncIterator[Check]:
-    """Nothing where no route needs the port."""
+    """Check the public port; yield nothing if no route needs it."""
     if not endpoints_of(routes.runbooks, routes.webhooks):
         return
     about, host, port = Subject("public port"), settings.public_host, settings.public_port
@@ -47,7 +47,7 @@ async def speaks_http(host: str, port: int) -> bool:
 
 
 def cannot_listen(host: str, port: int) -> str:
-    """Why the port cannot be had; empty where it can."""
+    """Return why the worker cannot listen on the port; empty if it can."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as tried:

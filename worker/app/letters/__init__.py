@@ -1,1 +1,1 @@
-"""Dead letters as operators work on them: what the `dead` commands and the status page share."""
+"""The operator's work on dead letters, shared by the `dead` commands and the status page."""

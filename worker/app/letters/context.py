@@ -1,4 +1,4 @@
-"""One route's dead queues, and what an operator's work on them needs."""
+"""The dead queues of one route or of all, and the objects that an operator's work on them needs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class LettersContext:
     dead_queues: tuple[DeadQueue, ...]
     clock: Clock
     codec: HeaderCodec = field(default_factory=HeaderCodec)
-    """Has its key once a broker is attached."""
+    """Gets its key when a broker is attached."""
 
     @property
     def route(self) -> str:
         return self.dead_queues[0].route
 
     def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:
-        """Starts its processes with the first expression, and asks Halo nothing before an expression does."""
+        """Return an evaluator. It starts its processes with the first expression, and asks Halo only when an expression does."""
         route = self.routes.subscribers.get(self.route)
         return open_route_evaluator(self.routes, self.settings, route.client if route is not None else None, self.clock)
 
     async def depth(self, broker: Broker) -> int:
-        """Letters in all dead queues. Raises `QueueMissing` if an orphaned queue does not exist."""
+        """Return the number of letters in all dead queues. Raises `QueueMissing` if an orphaned queue does not exist."""
         depths = {dead_queue: await broker.queue_depth(dead_queue.name) for dead_queue in self.dead_queues}
         for dead_queue, depth in depths.items():
             if depth is None and dead_queue.kind == "orphaned":

@@ -1,4 +1,4 @@
-"""Settles dead letters as an operator asked: replays, discards and edits, each told to the trace."""
+"""Settles dead letters for an operator: replays, discards and edits, each recorded in the trace."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ from worker.state.trace_stream import write_notes
 SUPERSEDED_REASON = "its edit lies beside it: discard this one, or the edit"
 LOCKED = "another `dead` command is working on the letters of this route: run this one again when it has ended"
 Settlers = Callable[[Broker, Evaluator, AsyncExitStack], Mapping[DeadQueue, SettleLetter]]
-"""How to settle the letters of each dead queue. The stack closes what that opens."""
+"""Return how to settle the letters of each dead queue. The stack closes what they open."""
 
 
 class LettersLocked(WorkerError):
-    """Another command works on these letters; two at once would change their order."""
+    """Another command works on these letters; two commands together would change their order."""
 
 
 class Orphaned(WorkerError):
-    """No route has the dead queue, so that its letters cannot be replayed."""
+    """No route has the dead queue, so its letters cannot be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What to do with letters. `plan`: what a replay would do with one. `largest`: bytes of a body that settling needs."""
+    """What to do with letters. `plan`: returns what a replay would do with a letter. `largest`: bytes of a body that settling needs."""
 
     verb: str
     settlers: Settlers
@@ -66,7 +66,7 @@ class Work:
 
 
 def replaying(context: LettersContext, verdict: Verdict | None) -> Work:
-    """`verdict`: what the operator says of letters in doubt. Raises `Orphaned`."""
+    """Return the work that replays letters. `verdict`: the operator's answer for letters in doubt. Raises `Orphaned`."""
     if orphans := [dead_queue.name for dead_queue in context.dead_queues if dead_queue.kind == "orphaned"]:
         raise Orphaned(f"no route in the route files has the dead queue {orphans[0]!r}: restore the route to replay its letters, or discard them")
     planners = {dead_queue: planner(dead_queue, context.routes, verdict) for dead_queue in context.dead_queues}
@@ -90,7 +90,7 @@ def discarding(context: LettersContext) -> Work:
 
 
 def editing(context: LettersContext, dead_queue: DeadQueue, body: bytes) -> Work:
-    """`body`: the new one, JSON."""
+    """Return the work that edits letters. `body`: the new body, JSON."""
     return Work(
         "edit", lambda broker, *_: {dead_queue: EditLetter(dead_queue, body, broker, context.codec, context.clock)}, largest=context.settings.max_message
     )
@@ -106,9 +106,9 @@ async def settle(
     stop: asyncio.Event,
     progress: Progress = lambda _: None,
 ) -> tuple[SettlementTally, str]:
-    """Settle the letters with these fingerprints, by queue; the caller has exclusive access to them. Also returns why it ended early, if it did.
+    """Settle the letters with these fingerprints, by queue; the caller has exclusive access to them. Also return why it ended early, if it did.
 
-    `superseded`: fingerprints of letters whose edits are in the queue.
+    `superseded`: fingerprints of letters whose edited copies are in the queue.
     """
     notes: list[tuple[float, Note]] = []
     async with AsyncExitStack() as stack:
@@ -123,7 +123,7 @@ async def settle(
 
 
 def replay_effects(context: LettersContext, dead_queue: DeadQueue, evaluator: Evaluator, stack: AsyncExitStack) -> ReplayEffects:
-    """For a dead queue whose letters came from no queue. `stack` closes what the replay opens."""
+    """Return the effects of a replay for a dead queue whose letters came from no queue. `stack` closes what the replay opens."""
     if dead_queue.kind == "subscriber":
         route = context.routes.subscribers[dead_queue.route]
         fetch = details_fetcher(context, route, evaluator, stack)
@@ -132,7 +132,7 @@ def replay_effects(context: LettersContext, dead_queue: DeadQueue, evaluator: Ev
 
 
 def details_fetcher(context: LettersContext, route: Subscriber, evaluator: Evaluator, stack: AsyncExitStack) -> FetchDetails | None:
-    """None for a route that wants no more than the row. The client is opened for the first letter that needs it."""
+    """Return the fetcher of details; None for a route that needs only the row. The client opens with the first letter that needs it."""
     opened = dict[str, Reader]()
     if not Completer.needed(route):
         return None
@@ -149,7 +149,7 @@ def details_fetcher(context: LettersContext, route: Subscriber, evaluator: Evalu
 
 
 def noting(context: LettersContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle_letter: SettleLetter) -> SettleLetter:
-    """Gathers for the trace what became of each letter."""
+    """Wrap `settle_letter`: add to `notes`, for the trace, the result of each letter that it removes."""
 
     async def settled(letter: Letter, message: Message) -> Removed | Retain:
         at = context.clock.now()  # before a worker gets the copy
@@ -163,7 +163,7 @@ def noting(context: LettersContext, notes: list[tuple[float, Note]], dead_queue:
 
 
 def sparing(superseded: Collection[str], settle_letter: SettleLetter) -> SettleLetter:
-    """Leaves a letter of which an edit lies beside it: the command that made the edit was interrupted before it took the original away."""
+    """Wrap `settle_letter`: keep a letter whose edited copy is in the queue. The command that edited it stopped before it removed the original."""
 
     async def settled(letter: Letter, message: Message) -> Removed | Retain:
         edited = letter.fingerprint.hex() in superseded and settle_letter is not discard

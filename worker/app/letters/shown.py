@@ -1,4 +1,4 @@
-"""What is shown of a letter's message: its properties, its headers and its body."""
+"""The parts of a letter's message that are shown: its properties, its headers and its body."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def properties(message: Message) -> dict[str, Any]:
 
 
 def headers_and_body(letter: Letter, message: Message, *, reveal: bool) -> tuple[Any, Any]:
-    """Masks the values of members with a secret's name, unless `reveal`."""
+    """Return headers and body. Masks the values of members with a secret's name, unless `reveal`."""
     headers = to_jsonable(message.headers)
     body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else decoded_body(message)
     return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redacted(body, MAX_DEPTH))

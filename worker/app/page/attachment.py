@@ -8,7 +8,7 @@ from worker.state.keys import shared_key
 
 
 class PageBroker(SideBroker):
-    """`key`: of the worker's headers, known with the first attachment."""
+    """The page's attachment. `key`: the key of the worker's headers, known after the first attachment."""
 
     def __init__(self, attach: Attach, clock: Clock) -> None:
         super().__init__(attach, clock)

@@ -33,11 +33,11 @@ OVERVIEW_EVERY = 2.0  # seconds
 LETTERS_EVERY = 5.0
 TRACE_EVERY = 10.0
 TRACE_BYTES = 16 * 1024 * 1024
-"""Of the newest stages that the page searches; `halo-worker trace` searches all."""
+"""Limits the newest stages of the trace that the page searches; `halo-worker trace` searches all."""
 
 
 class RunningService(Protocol):
-    """What the page needs of the worker that runs."""
+    """The parts of the running worker that the page needs."""
 
     @property
     def routes(self) -> Routes: ...
@@ -48,7 +48,7 @@ class RunningService(Protocol):
 
 
 class PageDesk:
-    """Counts and letters are read under one lock: a scan of dead letters would be missing in the counts of another."""
+    """Answers the status page. One lock guards the reads of counts and letters: a count would miss letters that a scan holds."""
 
     def __init__(self, service: RunningService, settings: Settings, attach: Attach, clock: Clock) -> None:
         self._service = service
@@ -97,7 +97,7 @@ class PageDesk:
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
         wanted = Subject.of(subject, record)
-        async with self._story_lock:  # every viewer may ask; several searches at once would leave the event loop little of the processor
+        async with self._story_lock:  # every viewer may ask; several searches together would leave the event loop little processor time
             return await asyncio.to_thread(story_of, await self._batches(), wanted)
 
     async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
@@ -148,18 +148,18 @@ class PageDesk:
         return await self._acted(await self._operator.resume(route, await self._kinds()))
 
     async def _superseded(self) -> frozenset[str]:
-        """Letters whose edits lie beside them."""
+        """Return the letters whose edited copies are in the same queue."""
         seen = await self._letters.get()
         return frozenset(row.edit_of for row in seen.value.rows if row.edit_of) if seen.value is not None else frozenset()
 
     async def _kinds(self) -> dict[str, str]:
-        """Of all routes that this replica or another one runs."""
+        """Return the kinds of all routes that any replica runs, by name."""
         seen = await self._overview.get()
         reported = {route["name"]: route["kind"] for route in seen.value.found["routes"]} if seen.value is not None else {}
         return reported | {place.name: place.kind for place in places_of(self._service.routes)}
 
     async def _acted(self, sentence: str, rows: Sequence[LetterRow] = ()) -> str:
-        """What was shown before is out of date."""
+        """Return `sentence`, and make the page read counts and letters again: the shown values are out of date."""
         for row in rows:
             self._index.forget(row.queue)
         if rows:
@@ -168,13 +168,13 @@ class PageDesk:
         return sentence
 
     async def _attached(self) -> Broker:
-        """Raises `BrokerError`."""
+        """Return the attached broker. Raises `BrokerError`."""
         broker = await self._page_broker.broker()
         self._codec.key = self._page_broker.key
         return broker
 
     def context(self, queue: str | None = None) -> LettersContext:
-        """Of all dead queues, or of those of one route."""
+        """Return the context of all dead queues, or of the route that has this dead queue."""
         routes: Routes = self._service.routes
         queues = all_dead_queues(routes)
         if queue is not None:
@@ -198,7 +198,7 @@ class PageDesk:
             return await self._index.read(broker, tuple(holding(self.context().dead_queues, depths)))
 
     async def _batches(self) -> list[bytes]:
-        """The newest stages of the trace; read once for all who ask within some seconds. Raises `WorkerError`."""
+        """Return the newest stages of the trace; viewers within some seconds share one read. Raises `WorkerError`."""
         async with self._trace_lock:
             read_at, batches = self._notes
             if self._clock.monotonic() - read_at > TRACE_EVERY:

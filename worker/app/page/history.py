@@ -1,4 +1,4 @@
-"""The history of a day: one sample a minute of each route and client, in memory, made of what all replicas report."""
+"""The history of a day: one sample a minute of each route and client, in memory, from the reports of all replicas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.web.page.model import UNKNOWN, Series
 logger = structlog.get_logger()
 MINUTES = 1440
 MINUTE = 60.0
-MOST_SERIES = 3000  # 5.6 kB each, unless more are in use: names that come and go cannot fill the memory
+MOST_SERIES = 3000  # 5.6 kB each; only series in use may exceed the number, so that changing names cannot fill the memory
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Ring:
         self.last = minute
 
     def series(self, minute: int) -> Series:
-        """Up to this minute."""
+        """Return the values up to this minute."""
         cut = (minute + 1) % MINUTES
         ordered = [*self.values[cut:], *self.values[:cut]]
         missing = min(MINUTES, max(0, minute - self.last))
@@ -41,7 +41,7 @@ class Ring:
 
 
 class History:
-    """Knows nothing of the time before it began, and of minutes without the broker: these stay `UNKNOWN`."""
+    """The samples since this object was made. Minutes without the broker stay `UNKNOWN`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -61,7 +61,7 @@ class History:
                 logger.warning("history.interrupted", reason=str(error))
 
     def add(self, reports: Sequence[Report], now: float) -> None:
-        """One sample. A count over more than a minute, or of a replica whose count a minute ago is unknown, is no rate."""
+        """Add one sample. The rate is `UNKNOWN` after a gap of more than a minute, or if a replica's count a minute ago is unknown."""
         minute = int(now // MINUTE)
         fresh = [report for report in reports if report.fresh(now)]
         for route, count in self._rates(fresh, follows=minute == self._sampled + 1).items():
@@ -75,7 +75,7 @@ class History:
         self._drop_unused(minute)
 
     def of(self, kind: str, name: str) -> Series:
-        """`kind`: rate, lag or budget."""
+        """Return one series. `kind`: rate, lag or budget."""
         minute = int(self._clock.now() // MINUTE)
         ring = self._rings.get((kind, name))
         return ring.series(minute) if ring is not None else Series([UNKNOWN] * MINUTES, minute)
@@ -84,7 +84,7 @@ class History:
         rates: dict[str, float] = {}
         for report in reports:
             since, before = self._totals.get(report.name, (0.0, {}))
-            begun = report.since > self._sampled * MINUTE  # all that it has counted is of this minute
+            begun = report.since > self._sampled * MINUTE  # its whole count is of this minute
             for route in report.routes:
                 if follows and since == report.since and route.name in before:
                     count = float(route.settled - before[route.name])
@@ -100,7 +100,7 @@ class History:
         ring.put(minute, value)
 
     def _drop_unused(self, minute: int) -> None:
-        """The oldest of the series without a sample of this minute, as far as there are too many."""
+        """Drop the oldest series that have no sample of this minute, down to `MOST_SERIES`."""
         surplus = len(self._rings) - MOST_SERIES
         if surplus > 0:
             unused = sorted((ring.last, key) for key, ring in self._rings.items() if ring.last < minute)
@@ -109,7 +109,7 @@ class History:
 
 
 def lags(reports: Iterable[Report]) -> dict[str, float]:
-    """Seconds since a subscriber's last complete poll, or since a route had nothing that waits, by the clock of the replica that knows."""
+    """Return seconds since a subscriber's last complete poll, or since a route last had nothing waiting, by the clock of the replica that reports it."""
     newest: dict[str, tuple[float, float]] = {}
     for report in reports:
         for route in report.routes:
@@ -120,7 +120,7 @@ def lags(reports: Iterable[Report]) -> dict[str, float]:
 
 
 def used_budgets(reports: Iterable[Report]) -> dict[str, float]:
-    """Each replica counts its own requests."""
+    """Return the used budget of each client over all replicas: each replica counts its own requests."""
     used: dict[str, float] = {}
     for report in reports:
         for client in report.clients:

@@ -1,4 +1,4 @@
-"""Which routes are late: subscribers by their own interval, others by how long their oldest message waits."""
+"""Finds late routes: subscribers by their interval, others by the wait of their oldest message."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from worker.config.routes import Routes, Subscriber
 from worker.flows.polling.schedule import Schedule
 
-PATIENCE = 300.0  # seconds; shorter waits are no reason to get up
+PATIENCE = 300.0  # seconds; a shorter wait does not need an operator
 MISSED = 3.0  # intervals of a subscriber
 
 
 def late_routes(found: Mapping[str, Any], routes: Routes, now: float) -> frozenset[str]:
-    """The names. `found`: as `overview` returns it; `now`: seconds since 1970. A paused route is not late: an operator wants it so."""
+    """Return the names of late routes. `found`: the value of `overview`; `now`: seconds since 1970. A paused route is not late: an operator paused it."""
     return frozenset(route["name"] for route in found["routes"] if route["state"] != "paused" and is_late(route, routes.subscribers.get(route["name"]), now))
 
 
@@ -25,7 +25,7 @@ def is_late(route: Mapping[str, Any], subscriber: Subscriber | None, now: float)
 
 
 def interval(subscriber: Subscriber, now: float) -> float:
-    """Seconds from the next poll to the one after it."""
+    """Return seconds from the next poll to the one after it."""
     schedule = Schedule(subscriber.every, subscriber.cron)
     due = schedule.due(now)
     return schedule.due(due) - due

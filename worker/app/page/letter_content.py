@@ -1,4 +1,4 @@
-"""One dead letter in full, with what a replay would do: read from its queue, to which all letters go back."""
+"""Reads one dead letter in full from its queue, with what a replay would do. All letters go back to the queue."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from worker.flows.dead.plan import SENDING_KINDS, MarkDone, Replay, ReplayPlan, 
 from worker.flows.dead.queue_scan import open_scan
 from worker.web.page.model import LetterContent, LetterRow
 
-LARGEST = 512 * 1024  # bytes of a body that is shown: masking and writing a larger one would hold up the worker
+LARGEST = 512 * 1024  # bytes of a body that the page shows: masking and writing a larger one would block the worker
 LONGEST = 100_000  # characters that are shown
 MOST_EDITED = 200_000  # characters of a body that a form takes
-SEARCHED = MOST + 1000  # letters; some may have come before it since the list was made
+SEARCHED = MOST + 1000  # letters; since the list was made, other letters may have arrived before it
 
 
 async def content_of(broker: Broker, clock: Clock, context: LettersContext, row: LetterRow) -> LetterContent | None:
-    """None where it is gone. Raises `BrokerError`, `LettersLocked`."""
+    """Return the letter of a row; None if it is gone. Raises `BrokerError`, `LettersLocked`."""
     dead_queue = next((each for each in context.dead_queues if each.name == row.queue), None)
     if dead_queue is None:
         return None
@@ -70,7 +70,7 @@ def told(context: LettersContext, dead_queue: DeadQueue, letter: Letter, deliver
 
 
 def sentence(plan: ReplayPlan, dead_queue: DeadQueue) -> str:
-    """What a replay does."""
+    """Return a sentence that says what a replay does."""
     match plan:
         case Retain(reason):
             return f"A replay leaves it: {reason}."
@@ -83,7 +83,7 @@ def sentence(plan: ReplayPlan, dead_queue: DeadQueue) -> str:
 
 
 def editable(letter: Letter, message: Message) -> str:
-    """The JSON text of the body; empty where it is incomplete, too long, or not JSON."""
+    """Return the JSON text of the body; empty if the body is incomplete, too long, or not JSON."""
     body = None if incomplete_letter(letter) else decoded_body(message)
     if body is None or isinstance(body, str):
         return ""

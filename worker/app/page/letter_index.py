@@ -1,4 +1,4 @@
-"""The dead letters of the routes without their bodies, read from the broker in bounded portions; every letter goes back to its place."""
+"""Lists the dead letters of the routes without their bodies, read from the broker in bounded portions. Every letter goes back to its place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.web.page.model import LetterRow, Letters
 
 MOST = 10_000
 """Letters of one dead queue that are listed; the oldest."""
-MOST_BYTES = 32 * 1024 * 1024  # of bodies that pass by: the list is cut there, and the scan of a queue stays short
+MOST_BYTES = 32 * 1024 * 1024  # of bodies that one scan reads: the list ends there, so that the scan of a queue stays short
 RUN_BYTES = 64 * 1024  # a larger run is listed without its step
 OLD = 300.0  # seconds after which a queue is read again although its depth is the same
 BUSY = "another `dead` command works on the letters of {route}: they are as they were before"
@@ -29,7 +29,7 @@ CUT = "{queue} holds {depth:,} letters: the oldest {listed:,} are listed"
 
 @dataclass(frozen=True, slots=True)
 class ListedQueue:
-    """What was read of one dead queue. `read_at`: monotonic. `depth`: its letters at that time."""
+    """The rows read from one dead queue. `read_at`: monotonic time. `depth`: its number of letters at that time."""
 
     rows: tuple[LetterRow, ...]
     depth: int
@@ -37,7 +37,7 @@ class ListedQueue:
 
 
 class LetterIndex:
-    """A queue is read again when its depth has changed or the last read is old."""
+    """Lists dead letters. It reads a queue again when the depth has changed or the last read is old."""
 
     def __init__(self, clock: Clock, codec: HeaderCodec) -> None:
         self._clock = clock
@@ -45,7 +45,7 @@ class LetterIndex:
         self._listed: dict[str, ListedQueue] = {}
 
     async def read(self, broker: Broker, dead_queues: Sequence[DeadQueue]) -> Letters:
-        """Raises `BrokerError`."""
+        """Return the letters of these queues, newest first. Raises `BrokerError`."""
         notes: list[str] = []
         for route, group in groupby(dead_queues, key=lambda dead_queue: dead_queue.route):
             queues = list(group)
@@ -53,7 +53,7 @@ class LetterIndex:
             changed = [each for each, depth in depths.items() if self._is_old(each, depth)]
             if not changed:
                 continue
-            async with locked(broker, queues) as mine:  # as the commands: a letter that is looked at is missing from another's list
+            async with locked(broker, queues) as mine:  # as in the commands: a letter that one reader holds is missing from another reader's list
                 if mine:
                     for each in changed:
                         self._listed[each.name] = await self._scan(broker, each, depths[each])
@@ -74,7 +74,7 @@ class LetterIndex:
         return bool(depth) and self._clock.monotonic() - known.read_at > OLD
 
     def forget(self, queue: str) -> None:
-        """Read it again, whatever its depth: letters were settled."""
+        """Read the queue again next time, at any depth: letters were settled."""
         self._listed.pop(queue, None)
 
     async def _scan(self, broker: Broker, dead_queue: DeadQueue, depth: int) -> ListedQueue:
@@ -114,7 +114,7 @@ class LetterIndex:
 
 
 def run_in(message: Message) -> tuple[str, str]:
-    """The id and the step of a run, as far as it has them. What it carries packed stays so: of many letters that would take seconds of the event loop."""
+    """Return id and step of a run; empty if absent. Packed state is not unpacked: for many letters that would block the event loop for seconds."""
     try:
         document = decode(message.body, max_depth=DEEPEST)
     except Undecodable:
@@ -125,7 +125,7 @@ def run_in(message: Message) -> tuple[str, str]:
 
 
 def holding(dead_queues: Sequence[DeadQueue], depths: Mapping[str, int]) -> Iterator[DeadQueue]:
-    """Those whose route has letters. `depths`: by route; a route that is not in it may have some."""
+    """Yield the dead queues whose route has letters. `depths`: by route; a route without a depth may have letters."""
     for each in dead_queues:
         if depths.get(each.route, 1):
             yield each

@@ -31,7 +31,7 @@ class CannotAct(WorkerError):
 
 
 class Operator:
-    """`context`: the dead queues of the route that has a dead queue. `lock`: held while letters are read or settled. `stop`: the worker ends."""
+    """`context`: returns the dead queues of a dead queue's route. `lock`: held while letters are read or settled. `stop`: set when the worker ends."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Operator:
         self._clock = clock
 
     async def replay(self, rows: Sequence[LetterRow], verdict: str | None, superseded: Collection[str]) -> str:
-        """Returns a sentence for each route. Raises `WorkerError`."""
+        """Replay letters, and return a sentence for each route. Raises `WorkerError`."""
         given = None if verdict is None else Verdict(verdict)
         return await self._each_route(rows, lambda context: replaying(context, given), superseded)
 
@@ -56,7 +56,7 @@ class Operator:
         return await self._each_route(rows, discarding, ())
 
     async def edit(self, row: LetterRow, text: str) -> str:
-        """`text`: the new body. Raises `CannotAct` for one that is not JSON, `WorkerError`."""
+        """Edit one letter. `text`: the new body. Raises `CannotAct` if it is not JSON, `WorkerError`."""
         try:
             body = encode(decode(text.encode()))
         except Undecodable as error:
@@ -68,7 +68,7 @@ class Operator:
         return await self._settled(context, editing(context, dead_queue, body), [row], ())
 
     async def pause(self, route: str, reason: str, by: str, kinds: Mapping[str, str]) -> str:
-        """`kinds`: of the known routes. Raises `UnknownRoute`, `BrokerError`."""
+        """Pause a route. `kinds`: the kinds of the known routes. Raises `UnknownRoute`, `BrokerError`."""
         made = Pause(self._clock.now(), by[:MAX_TEXT], reason[:MAX_TEXT])
         return await self._paused(route, kinds, lambda pauses, name: pauses.with_pause(name, made), paused=True)
 

@@ -1,4 +1,4 @@
-"""The runs of a runbook as the trace tells them: where each is, and which way it went."""
+"""The runs of a runbook, read from the trace: the current step of each run, and the way that it took."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDS = {"done": "done", "skipped": "done", "dead": "dead", "discarded": "discard
 
 @dataclass(slots=True)
 class Run:
-    """`ended`: empty while it goes on."""
+    """One run. `ended`: empty while the run continues."""
 
     step: str = ""
     at: float = 0.0
@@ -25,7 +25,7 @@ class Run:
 
 
 def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunSeen]:
-    """Newest first, at most `MOST`. A run that was skipped as a copy counts by what its first message did."""
+    """Return the runs, newest first, at most `MOST`. When a copy of a run was skipped, the list shows what the first message did."""
     found: dict[str, Run] = {}
     for _, note in sorted(matching(batches, [runbook], lambda each: each["r"] == runbook and bool(each.get("c"))), key=lambda each: each[1]["t"]):
         take(found.setdefault(note["c"], Run()), note)

@@ -1,4 +1,4 @@
-"""One value for many viewers: read at most once in a while, by a task of its own, and never waited for longer than people do."""
+"""One value for many viewers: a separate task reads it at a limited rate, and a viewer waits only briefly for it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from worker.web.page.model import Seen
 
 logger = structlog.get_logger()
 T = TypeVar("T")
-PATIENCE = 0.5  # seconds that a viewer waits for a fresh value; then the last one is shown with its age
+PATIENCE = 0.5  # seconds that a viewer waits for a fresh value; then the page shows the last value with its age
 
 
 class Shared(Generic[T]):
-    """`read`: reads the value; raises `WorkerError`. `every`: seconds for which a value counts as fresh; `rest`: at least this many times as long as its read took."""
+    """Shares one value. `read`: reads it; raises `WorkerError`. `every`: seconds for which a value is fresh.
+
+    `rest`: a value stays fresh for at least `rest` times the duration of its read.
+    """
 
     def __init__(self, read: Callable[[], Awaitable[T]], clock: Clock, *, every: float, rest: float = 4.0, patience: float = PATIENCE) -> None:
         self._read = read
@@ -31,7 +34,7 @@ class Shared(Generic[T]):
         self._reading: asyncio.Task[None] | None = None
 
     async def renew(self) -> None:
-        """What was read before is out of date."""
+        """Read the value again now: the last one is out of date."""
         if self._reading is not None:
             await asyncio.wait([self._reading])
         self._next = float("-inf")

@@ -1,1 +1,1 @@
-"""What inputs would cause: runs the flows themselves, with a transport that holds back what they send."""
+"""Plans what inputs would cause: it runs the real flows, with a transport that holds back what they send."""

@@ -1,4 +1,4 @@
-"""What a delivery to a webhook causes."""
+"""Plans what a delivery to a webhook causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.metrics import Metrics
 
 
 async def plan_delivery(hook: Webhook, evaluator: Evaluator, clock: Clock, document: Any) -> Plan:
-    """Receive it as the public port does."""
+    """Receive the delivery as the public port does, and return the plan."""
     if not isinstance(document, dict):
         return Plan("skipped", reason="it is no delivery: a webhook takes objects")
     broker = PublishRecorder()

@@ -1,4 +1,4 @@
-"""What a planned write would change in Halo: the record that is there now beside what is to be sent."""
+"""Finds what a planned write would change in Halo: compares the present record with the request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_FOUND = 404
 
 
 async def differences_of(halo: Halo, operation: Operation, request: PlannedRequest) -> list[Difference]:
-    """The members that the records of this write change. A create changes nothing that is there. Raises `PlanFailed` when Halo does not answer."""
+    """Return the members that this write changes. A create changes no existing record. Raises `PlanFailed` when Halo does not answer."""
     if operation.method == "DELETE":
         gone = await record_at(halo, Request("GET", request.path)) is None
         return [] if gone else [Difference(request.path, "(the record)", "exists", "deleted")]
@@ -38,7 +38,7 @@ async def differences_of(halo: Halo, operation: Operation, request: PlannedReque
 
 
 async def record_at(halo: Halo, request: Request) -> Mapping[str, Any] | None:
-    """The record, None when there is none. Raises `PlanFailed`."""
+    """Return the record; None when there is none. Raises `PlanFailed`."""
     exchange = await halo.send(request, priority=Priority.POLL)
     if exchange.status == NOT_FOUND:
         return None
@@ -48,7 +48,7 @@ async def record_at(halo: Halo, request: Request) -> Mapping[str, Any] | None:
 
 
 def changed(record: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[Difference]:
-    """Members that differ from those of the record, in the order in which they are sent."""
+    """Yield the members that differ from the record, in the order of the request."""
     for name, value in then.items():
         if name not in now:
             yield Difference(record, name, None, value, absent=True)

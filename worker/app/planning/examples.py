@@ -1,4 +1,4 @@
-"""Runs the examples of route files, and compares what they yield with what they expect."""
+"""Runs the examples of route files, and compares their results with what they expect."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def examples_of(routes: Routes) -> list[tuple[str, Route, Example]]:
 
 
 async def run_example(planner: Planner, kind: str, route: Route, example: Example) -> Result:
-    """Each example has claims and answers of its own."""
+    """Run one example. Each example has its own claims and answers."""
     given = Input(encode(example.given), example.headers, change=example.change)
     answers = Answers(example.answers, example.ids)
     planner.recorder.strict = isinstance(route, Runbook)
@@ -61,7 +61,7 @@ async def run_example(planner: Planner, kind: str, route: Route, example: Exampl
 
 
 def compared(expect: Mapping[str, Any], plan: Plan, *, strict: bool) -> Iterator[Mismatch]:
-    """Where the plan is not what is expected. Members that `expect` does not name are not compared."""
+    """Yield where the plan differs from `expect`. Members that `expect` does not name are not compared."""
     if strict:
         yield from (Mismatch(f"answers.{request}", "an answer", ABSENT) for request in dict.fromkeys(plan.unanswered))
     named_end = next((end for end in ENDS if end in expect), None)
@@ -134,13 +134,13 @@ def compared_event(place: str, wanted: Mapping[str, Any], event: PlannedEvent | 
 
 
 def told(plan: Plan, *, reason: bool = False) -> str:
-    """What became of the input, in a few words."""
+    """Return the outcome of the input in a few words."""
     end = f"dead: {plan.dead_class}" if plan.outcome == "dead" else plan.outcome
     return f"{end} ({plan.reason})" if reason and plan.reason else end
 
 
 def expectation_of(route: Route, plan: Plan) -> dict[str, Any]:
-    """What an example expects that was recorded from this plan."""
+    """Return the `expect` of an example recorded from this plan."""
     if plan.outcome == "skipped" and not isinstance(route, Runbook):
         return {"skipped": True}
     if plan.outcome == "dead":

@@ -1,4 +1,4 @@
-"""What a message of a publisher causes."""
+"""Plans what a message of a publisher causes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BELIEVES_NOBODY = HeaderCodec()
 async def plan_message(
     route: Publisher, halo: Halo, recorder: RequestRecorder, ledger: Ledger, evaluator: Evaluator, clock: Clock, message: Message, routing_key: str = ""
 ) -> Plan:
-    """Handle it as the worker does. Raises `PlanFailed`."""
+    """Handle the message as the worker does, and return the plan. Raises `PlanFailed`."""
     delivery = LocalDelivery(message, route.queue, routed=routing_key)
     outcome = await handled(route, PublisherFlow(route, halo, ledger, evaluator, clock), delivery, evaluator, clock)
     return plan_of(outcome, recorder.requests, recorder.unanswered)
@@ -38,7 +38,7 @@ async def handled(route: Publisher, flow: PublisherFlow, delivery: Delivery, eva
 
 
 def plan_of(outcome: Outcome, requests: Sequence[PlannedRequest], unanswered: Sequence[str]) -> Plan:
-    """Raises `PlanFailed` for an outcome that says nothing about the message."""
+    """Return the plan of an outcome. Raises `PlanFailed` if the outcome says nothing about the message."""
     requests, unanswered = tuple(requests), tuple(unanswered)
     match outcome:
         case Done(detail):

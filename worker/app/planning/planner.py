@@ -54,7 +54,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """`asks`: reads go to Halo. One input at a time: the recorder belongs to the one that is planned."""
+    """Makes plans. `asks`: reads go to Halo. It plans one input at a time, because all inputs share the recorder."""
 
     clients: Mapping[str, Halo]
     caller: Caller
@@ -67,7 +67,7 @@ class Planner:
     _remembering: dict[str, LookupEvaluator] = field(default_factory=dict)
 
     async def plan(self, route: Route, given: Input, ledger: Ledger, answers: Answers | None = None) -> Plan:
-        """`ledger`: the claims of the inputs before. Raises `PlanFailed`, `EvaluatorUnavailable`."""
+        """Return the plan of one input. `ledger`: the claims of earlier inputs. Raises `PlanFailed`, `EvaluatorUnavailable`."""
         self.recorder.begin(answers)
         match route:
             case Publisher():
@@ -87,7 +87,7 @@ class Planner:
                 )
 
     def _evaluator(self, client: str) -> LookupEvaluator:
-        """Ids that Halo told are remembered; those of an example belong to that example."""
+        """Return the client's evaluator. With `asks` it is kept, and remembers Halo's ids; the ids of an example serve that example only."""
         if client in self._remembering:
             return self._remembering[client]
         made = LookupEvaluator(self.engine, self.tables, HaloIds(self.clients[client], self.clock))
@@ -96,14 +96,14 @@ class Planner:
         return made
 
     async def _compared(self, route: Publisher, plan: Plan) -> Plan:
-        """The plan with what its writes change in Halo."""
+        """Return the plan with the changes that its writes make in Halo."""
         sent, halo = len(self.recorder.requests), self.clients[route.client]
         differences = [found for request in plan.requests if request.writes for found in await differences_of(halo, route.operation, request)]
         return replace(plan, diff=differences, asked=tuple(self.recorder.requests[sent:]))
 
 
 def readable(given: Input) -> Any:
-    """The JSON value; None for what is no JSON, which the flows refuse as any other wrong value."""
+    """Return the JSON value; None for invalid JSON: the flows refuse it like any other wrong value."""
     try:
         return decode(given.body)
     except Undecodable:
@@ -122,7 +122,7 @@ def clients_used(routes: Routes, used: Iterable[Route]) -> set[str]:
 async def open_planner(
     routes: Routes, settings: Settings, used: Iterable[Route], evaluator: Evaluator, clock: Clock, *, asks: bool = False, strict: bool = False
 ) -> AsyncIterator[Planner]:
-    """A planner for these routes. Without `asks` nothing connects. `strict`: requests that examples do not answer are reported."""
+    """Open a planner for these routes. Without `asks` nothing connects. `strict`: report requests that examples do not answer."""
     recorder, metrics, real = RequestRecorder(reads=asks, strict=strict), Metrics(), SystemClock()
     used = (
         *(route for route in used if not isinstance(route, Runbook)),

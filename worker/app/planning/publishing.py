@@ -1,4 +1,4 @@
-"""A broker that keeps what it is given, in place of RabbitMQ."""
+"""A broker in place of RabbitMQ that records the messages published to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a record of a subscriber causes."""
+"""Plans what a record of a subscriber causes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ChangeKind = Literal["created", "updated", "deleted", "backfilled"]
 
 
 async def plan_record(route: Subscriber, source: str, evaluator: Evaluator, clock: Clock, record: Any, kind: ChangeKind) -> Plan:
-    """Emit it as a change of this kind. `source`: the address of the list. Raises `PlanFailed`."""
+    """Emit the record as a change of this kind, and return the plan. `source`: the address of the list. Raises `PlanFailed`."""
     if not isinstance(record, dict):
         return Plan("skipped", reason="it is no record: a subscriber reads objects")
     record, parent = apart_from_parent(record)
@@ -47,6 +47,6 @@ async def plan_record(route: Subscriber, source: str, evaluator: Evaluator, cloc
 
 
 def change_of(route: Subscriber, record: dict[str, Any], key: str, kind: ChangeKind) -> Change:
-    """The content before an update is not known: the dedupe key of an update has `new` in its place."""
+    """Return the change. The content before an update is unknown: the dedupe key of an update has `new` in its place."""
     digest = content_hash(record, route.ignore)
     return deletion(route, key, digest) if kind == "deleted" else Change(kind, key, record, None, digest)

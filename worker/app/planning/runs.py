@@ -1,4 +1,4 @@
-"""What a run of a runbook causes, with given answers."""
+"""Plans what a run of a runbook causes, with given answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.halo.interception import RequestRecorder
 
 
 async def plan_run(runbooks: Sequence[Runbook], performer: Performer, recorder: RequestRecorder, evaluator: Evaluator, clock: Clock, payload: Any) -> Plan:
-    """Follow a run of the first runbook to its end; the others are those that it starts. Raises `RunNeverEnds`."""
+    """Follow a run of the first runbook to its end; the run starts the others. Raises `RunNeverEnds`."""
     run = Run(new_id(), runbooks[0].name, request=payload, started=iso(clock.now()))
     published = EventRecorder()
     broker = LocalBroker(published)
@@ -36,4 +36,4 @@ async def plan_run(runbooks: Sequence[Runbook], performer: Performer, recorder: 
 
 
 def ignore(_step: str, _outcome: Outcome, _settlement: Settlement, _seconds: float) -> None:
-    """Tell nothing of a step."""
+    """Report nothing about a step."""

@@ -91,7 +91,7 @@ def require_applicable(selector: LetterSelector, *, by_name: bool) -> None:
 
 
 def describe_selection(context: LettersContext, selector: LetterSelector) -> str:
-    """The selected letters, for a question or a dry run."""
+    """Return a description of the selected letters, for a question or a dry run."""
     parts = [f"{letter_count(selector.count)} of {context.route}{by_class(selector.classes)}"]
     if selector.done:
         parts.append(f"{selector.done:,} of them taken as done")

@@ -1,4 +1,4 @@
-"""The options of the `dead` commands; what a command does is imported when it runs, so that `--help` is fast."""
+"""The options of the `dead` commands. A command imports its code when it runs, so that `--help` is fast."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from worker.logs import configure
 from worker.settings import load_settings
 from worker.state.keys import shared_key
 
-READS_BODY = re.compile(r"body|[*%]|\$(?!\w)")  # an expression that names `body`, or that uses the letter as a whole
+READS_BODY = re.compile(r"body|[*%]|\$(?!\w)")  # an expression that names `body`, or uses the whole letter
 
 
 class UsageError(ConfigError):
@@ -65,7 +65,7 @@ def open_context(route: str | None, environment: Mapping[str, str]) -> LettersCo
 
 
 def required_selection(ids: Sequence[str], where: str | None, *, everything: bool) -> Selection:
-    """For commands that need an explicit selection. Raises `ConfigError` if there is none, or a contradictory one."""
+    """Return the selection for commands that require one. Raises `ConfigError` if it is missing or contradictory."""
     if everything and ids:
         raise UsageError("either name letters or say --all")
     if not everything and not ids and where is None:
@@ -95,7 +95,7 @@ def progress_bar(what: str, total: int) -> Iterator[operations.Progress]:
 
 
 async def confirm(question: str) -> bool:
-    """Waits for a line on standard input; end of file means no. The event loop runs meanwhile, so that heartbeats keep the connection open."""
+    """Wait for a line on standard input; end of file means no. The event loop continues, so that heartbeats keep the connection open."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str] = loop.create_future()
 

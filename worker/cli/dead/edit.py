@@ -1,4 +1,4 @@
-"""`halo-worker dead edit`: one letter's body is changed, the difference is shown, and the letter is put back with the original kept."""
+"""`halo-worker dead edit`: changes the body of one letter, shows the difference, puts the letter back, and keeps the original."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
 
 
 def the_one(selector: LetterSelector) -> SelectedLetter:
-    """The letter, whole. Raises `UsageError`."""
+    """Return the one selected letter, complete. Raises `UsageError`."""
     if selector.count != 1:
         raise UsageError(f"{selector.count} letters have this id: an edit takes one; discard the others first")
     found = selector.chosen[0]
@@ -96,7 +96,7 @@ def the_one(selector: LetterSelector) -> SelectedLetter:
 
 
 def read_back(before: Any, changes: Sequence[str], file: Path | None, environment: Mapping[str, str]) -> Any:
-    """The new body. Raises `UsageError`."""
+    """Return the new body. Raises `UsageError`."""
     if changes:
         return changed(before, changes)
     if file is not None:
@@ -126,7 +126,7 @@ def parsed(text: bytes, place: str) -> Any:
 
 
 def changed(before: Any, changes: Sequence[str]) -> Any:
-    """The body with every `PATH=VALUE` applied in order. Raises `UsageError`."""
+    """Return the body with every `PATH=VALUE` applied in order. Raises `UsageError`."""
     after = before
     for change in changes:
         path, given, value = change.partition("=")
@@ -141,7 +141,7 @@ def changed(before: Any, changes: Sequence[str]) -> Any:
 
 
 def steps_of(path: str) -> list[Step]:
-    """The steps of `payload.lines[0].count`; empty for what is no path."""
+    """Return the steps of a path such as `payload.lines[0].count`; empty for an invalid path."""
     found = list(STEP.finditer(path))
     if "".join(each[0] for each in found) != path:
         return []
@@ -149,7 +149,7 @@ def steps_of(path: str) -> list[Step]:
 
 
 def value_of(text: str) -> Any:
-    """JSON where it parses, otherwise the text."""
+    """Return the JSON value if the text parses, otherwise the text."""
     try:
         return decode(text.encode())
     except Undecodable:
@@ -157,7 +157,7 @@ def value_of(text: str) -> Any:
 
 
 def lines_of(before: Any, after: Any) -> list[str]:
-    """The difference, with what looks like a secret masked; a change of a secret alone still shows that there is one."""
+    """Return the difference, with likely secrets masked. If only a secret changed, the lines still show that there is a change."""
     old, new = ([] if each is None else shown(redacted(each, MAX_DEPTH)) for each in (before, after))
     lines = list(unified_diff(old, new, "letter", "edited", lineterm=""))
     return lines or ([] if dumps(before) == dumps(after) else ["(a masked value changes)"])

@@ -38,7 +38,7 @@ def list_everywhere(where: str | None, limit: int | None, environment: Mapping[s
 
 
 async def scan_routes(context: LettersContext, wanted: Selection, keep: int | None) -> dict[str, LetterSelector]:
-    """By route; a route without letters is left out."""
+    """Return the selected letters by route; a route without letters is left out."""
     found: dict[str, LetterSelector] = {}
     async with attached(context) as broker, context.evaluator() as evaluator:
         for route, group in groupby(context.dead_queues, key=lambda dead_queue: dead_queue.route):
@@ -58,7 +58,7 @@ async def scan_route(context: LettersContext, broker: Broker, evaluator: Evaluat
 
 
 def document(context: LettersContext, found: Mapping[str, LetterSelector], shown: list[SelectedLetter]) -> dict[str, Any]:
-    """As the list of one route, with the route of each letter."""
+    """Return the JSON of the list: like that of one route, with the route of each letter."""
     routes = {route: {"chosen": selector.count, "classes": dict(selector.classes)} for route, selector in found.items()}
     counts = {"total": sum(len(selector.ids) for selector in found.values()), "chosen": sum(selector.count for selector in found.values())}
     unreadable = sum((selector.unreadable for selector in found.values()), Counter[str]())
@@ -67,7 +67,7 @@ def document(context: LettersContext, found: Mapping[str, LetterSelector], shown
 
 
 def print_all(found: Mapping[str, LetterSelector], shown: list[SelectedLetter]) -> None:
-    """The table, then a line for each route."""
+    """Print the table, then a line for each route."""
     console = output()
     rows = table(console, "route", "id", "age", "class", "status", "replays", "reason")
     lengths = {route: shortest_prefixes(selector.ids) for route, selector in found.items()}

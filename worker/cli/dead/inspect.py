@@ -144,7 +144,7 @@ def full_object(found: SelectedLetter, message: Message, now: float, *, reveal: 
 
 
 def age(seconds: int | None) -> str:
-    """In the largest unit that fits: `3d`."""
+    """Return the age in the largest unit that fits: `3d`."""
     if seconds is None:
         return ""
     return next((f"{seconds // size}{unit}" for unit, size in AGE_UNITS if seconds >= size), "0s")

@@ -1,4 +1,4 @@
-"""What the demo runs: the simulated Halo, the worker, and another system that receives events and sends messages."""
+"""The systems of the demo: the simulated Halo, the worker, and another system that receives events and sends messages."""
 
 from __future__ import annotations
 

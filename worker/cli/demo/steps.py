@@ -14,7 +14,7 @@ ASSETS, ALARMS, QUIET_ALARMS, NOTES, QUESTIONS = 12, 4, 2, 3, 2
 
 @dataclass(frozen=True)
 class DemoStep:
-    """`act` starts the step. `progress`: how many have arrived, and how many are expected."""
+    """A step of the demo. `act` starts it. `progress`: returns how many items have arrived, and how many are expected."""
 
     title: str
     act: Callable[[DemoContext], Awaitable[None]]

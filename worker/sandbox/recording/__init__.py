@@ -1,1 +1,1 @@
-"""Records what a real Halo answers, without personal data, and serves it again."""
+"""Records the answers of a real Halo, without personal data, and serves them again."""

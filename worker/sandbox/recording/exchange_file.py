@@ -1,4 +1,4 @@
-"""The file of a recording: one JSON object a line, the first of which says what it is."""
+"""The file of a recording: one JSON object per line; the first one identifies the file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RecordedExchange:
 
 @dataclass(slots=True)
 class ExchangeWriter:
-    """Appends exchanges to a new file that only its owner reads. An exchange that is in it already is left out."""
+    """Appends exchanges to a new file that only its owner may read. It skips an exchange that is already in the file."""
 
     file: TextIO
     count: int = 0
@@ -61,7 +61,7 @@ class ExchangeWriter:
 
 @contextmanager
 def open_writer(path: Path) -> Iterator[ExchangeWriter]:
-    """Raises `UnusableRecording`, also where the file exists."""
+    """Open a new file. Raises `UnusableRecording`, also if the file exists."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
@@ -73,7 +73,7 @@ def open_writer(path: Path) -> Iterator[ExchangeWriter]:
 
 
 def read_exchanges(path: Path) -> list[RecordedExchange]:
-    """In the order of the recording. Raises `UnusableRecording`."""
+    """Return the exchanges in the order of the recording. Raises `UnusableRecording`."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

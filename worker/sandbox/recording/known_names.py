@@ -13,7 +13,7 @@ from worker.catalogue.published import unpacked
 BESIDE = frozenset(
     {"record_count", "results", "rows", "loaded", "load_error", "report", "error", "error_description", "message", "classname", "lastupdate", "useremail"}
 )
-"""Members that answers have and the published schemas do not."""
+"""Members that occur in answers but not in the published schemas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class KnownNames:
 
     @classmethod
     def published(cls, keep: Iterable[str] = ()) -> Self:
-        """Of the published API, and the names of members in `keep`."""
+        """Return the names of the published API, and the names of members in `keep`."""
         operations = load().operations()
         members = {name for schema in read_schemas().values() for name in unpacked(schema)}
         rows = {each.listing.key for each in operations if each.listing is not None and each.listing.key}

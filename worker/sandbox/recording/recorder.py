@@ -1,4 +1,4 @@
-"""A proxy in front of a real Halo: passes requests on, and writes scrubbed answers to a file. It lets reads through only, unless writes are allowed."""
+"""A proxy in front of a real Halo: forwards requests, and writes scrubbed answers to a file. It forwards only reads, unless writes are allowed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Passed:
 
 
 class Recorder:
-    """`upstream`: the address of the real Halo, without a path. `writes`: whether other requests than reads are passed on; those are never recorded."""
+    """`upstream`: the address of the real Halo, without a path. `writes`: whether to forward requests other than reads; these are never recorded."""
 
     def __init__(self, upstream: URL, session: aiohttp.ClientSession, scrubber: Scrubber, writer: ExchangeWriter, *, writes: bool, watch: Watch) -> None:
         self._upstream = upstream
@@ -76,7 +76,7 @@ class Recorder:
         return self._seen(request.method, path, answer, api=api)
 
     def _allowed(self, method: str, path: str, sent: bytes, *, api: bool) -> bool:
-        if climbs(path):  # Halo would read it as another path than the one that is looked at here
+        if climbs(path):  # Halo would read it as another path than the one checked here
             return False
         if not api:
             return path.lower().startswith("/auth/")
@@ -85,7 +85,7 @@ class Recorder:
     async def _pass_on(self, request: web.Request, sent: bytes) -> Passed:
         """Raises `aiohttp.ClientError`, `TimeoutError`."""
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-        address = URL(f"{self._upstream.origin()}{request.rel_url.raw_path_qs}", encoded=True)  # a path of the request names no other host
+        address = URL(f"{self._upstream.origin()}{request.rel_url.raw_path_qs}", encoded=True)  # so that the path of a request cannot name another host
         async with self._session.request(request.method, address, data=sent or None, headers=headers, allow_redirects=False) as answer:
             body = await answer.content.read(LARGEST_ANSWER + 1)
             while len(body) <= LARGEST_ANSWER and not answer.content.at_eof():
@@ -96,7 +96,7 @@ class Recorder:
             return Passed(answer.status, answer.headers.get("Content-Type", "application/octet-stream"), kept, body)
 
     def _record(self, request: web.Request, path: str, passed: Passed, sent: bytes) -> None:
-        """What is no JSON is left out of the file."""
+        """Write the exchange to the file, without an answer's body that is no JSON."""
         try:
             body = self._scrubber.value(decode(passed.body)) if passed.body else None
         except Undecodable:
@@ -115,7 +115,7 @@ def is_report(path: str) -> bool:
 
 
 def report_of(sent: bytes) -> list[dict[str, Any]]:
-    """The reports that a POST asks for; none where it is not understood."""
+    """Return the reports that a POST asks for; none if the body is not understood."""
     try:
         body = decode(sent)
     except Undecodable:
@@ -131,13 +131,13 @@ def only_loads(sent: bytes) -> bool:
 
 
 def statement_digest(sent: bytes) -> str:
-    """Tells one statement from another, whatever its literals are, such as the position of a subscriber."""
+    """Return a digest of the statement without its literals, such as the position of a subscriber."""
     statements = [LITERAL.sub("''", str(each.get("sql", ""))) for each in report_of(sent)]
     return sha256("\n".join(statements).encode()).hexdigest()[:16]
 
 
 def own_addresses(passed: Passed, origin: str) -> web.Response:
-    """Halo's `authinfo` with the addresses of the proxy, so that tokens are asked for through it."""
+    """Return Halo's `authinfo` with the addresses of the proxy, so that clients fetch tokens through it."""
     try:
         info = decode(passed.body)
     except Undecodable:
@@ -148,7 +148,7 @@ def own_addresses(passed: Passed, origin: str) -> web.Response:
 
 @asynccontextmanager
 async def record(upstream: URL, scrubber: Scrubber, writer: ExchangeWriter, host: str, port: int, *, writes: bool, watch: Watch) -> AsyncIterator[str]:
-    """A running recorder; yields its address."""
+    """Run a recorder; yields its address."""
     async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
         recorder = Recorder(upstream, session, scrubber, writer, writes=writes, watch=watch)
         async with listen(recorder.application(), host, port) as url:

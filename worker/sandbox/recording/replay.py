@@ -1,4 +1,4 @@
-"""Serves a recording in place of the Halo that it was made from: reads only, with any credentials."""
+"""Serves a recording in place of the recorded Halo: reads only, with any credentials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKEN = {"access_token": "token-of-a-recording", "token_type": "Bearer", "expire
 
 
 class Replay:
-    """Answers with the recorded exchange that is most like the request."""
+    """Answers with the recorded exchange that is most similar to the request."""
 
     def __init__(self, exchanges: Iterable[RecordedExchange], watch: Watch) -> None:
         self._watch = watch
@@ -57,13 +57,13 @@ class Replay:
 
 
 def best(candidates: Iterable[RecordedExchange], query: Mapping[str, str]) -> RecordedExchange | None:
-    """The newest of those that agree in most parameters; None where none is of this page, or of these ids."""
+    """Return the newest of the exchanges that agree in most parameters; None if no exchange has this page, or these ids."""
     scored = [(score, number, each) for number, each in enumerate(candidates) if (score := likeness(each.query, query)) is not None]
     return max(scored, key=lambda item: item[:2])[2] if scored else None
 
 
 def likeness(recorded: Mapping[str, str], query: Mapping[str, str]) -> int | None:
-    """How many parameters agree, less those that only one of them has or that differ. None where a number differs: it is a page or an id."""
+    """Return the similarity: agreeing parameters add, differing and one-sided parameters subtract. None if a number differs: it is a page or an id."""
     known, score = {name.lower(): value for name, value in recorded.items()}, 0
     for name in known.keys() | query.keys():
         one, other = known.get(name, ""), query.get(name, "")
@@ -71,13 +71,13 @@ def likeness(recorded: Mapping[str, str], query: Mapping[str, str]) -> int | Non
             score += 2
         elif (one.isdecimal() and other.isdecimal()) or (name == PAGE and {one, other} != {"", "1"}):
             return None
-        elif not one.startswith("Text "):  # a replaced text may be any
+        elif not one.startswith("Text "):  # a replaced text matches any text
             score -= 1
     return score
 
 
 def without_rows(body: Any) -> Any:
-    """An empty page of the same list."""
+    """Return an empty page of the same list."""
     if isinstance(body, dict):
         return {name: [] if isinstance(value, list) else value for name, value in body.items()}
     return [] if isinstance(body, list) else None
@@ -85,6 +85,6 @@ def without_rows(body: Any) -> Any:
 
 @asynccontextmanager
 async def replay(exchanges: Iterable[RecordedExchange], host: str, port: int, watch: Watch) -> AsyncIterator[str]:
-    """A running replay; yields its address."""
+    """Run a replay; yields its address."""
     async with listen(Replay(exchanges, watch).application(), host, port) as url:
         yield url

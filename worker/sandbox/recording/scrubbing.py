@@ -1,7 +1,7 @@
-"""Takes personal data out of answers: what stays is chosen, and everything else is replaced.
+"""Removes personal data from answers: a fixed choice of values stays, and everything else is replaced.
 
-Names of members stay where the published API has them. Ids, small numbers, booleans and dates of members that say so stay. No other text stays: it could be a name
-in any member. The same value has the same replacement within one recording, so that equal things stay equal; the pairs are in memory only.
+Names of members stay if the published API has them. Ids, small numbers, booleans and dates stay in members whose names say so. No other text stays: it could
+be a name in any member. The same value has the same replacement within one recording, so that equal values stay equal; the pairs are in memory only.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ DEEPEST_TEXT = 5  # JSON in a text in JSON in a text …
 
 
 class Scrubber:
-    """One for each recording."""
+    """Scrubs the values of one recording."""
 
     def __init__(self, names: KnownNames) -> None:
         self._names = names
         self._numbers: dict[Any, int] = {}
 
     def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
-        """A copy of the value of the member `name` without personal data."""
+        """Return a copy of the value of the member `name` without personal data."""
         plain = name.lower()
         match value:
             case Mapping():
@@ -61,7 +61,7 @@ class Scrubber:
                 return None
 
     def member(self, name: str) -> str:
-        """The name of a member; one that the API does not publish is replaced."""
+        """Return the name of a member; a name that the API does not publish is replaced."""
         return name if name.lower() in self._names.members else f"member{self._numbered(('member', name.lower()))}"
 
     def query(self, query: Mapping[str, str]) -> dict[str, str]:
@@ -70,7 +70,7 @@ class Scrubber:
         return {shown: self._text(query[name], name.lower(), 0) for shown, name in named}
 
     def path(self, path: str) -> str:
-        """A path below /api: its published segments and ids stay."""
+        """Return a path below /api: its published segments and ids stay."""
         return "/".join(part if self._is_plain_segment(part) else f"text{self._numbered(part)}" for part in path.split("/"))
 
     def _is_plain_segment(self, part: str) -> bool:
@@ -90,7 +90,7 @@ class Scrubber:
 
     def _number(self, value: float | Decimal, name: str) -> Any:
         limit = LARGEST_ID if ID_NAME.search(name) else LARGEST_PLAIN
-        if PERSONAL_NUMBER.search(name) or not -limit <= value <= limit:  # also for what compares with nothing
+        if PERSONAL_NUMBER.search(name) or not -limit <= value <= limit:  # also for values such as NaN that compare with no number
             return self._numbered((type(value).__name__, str(value)))
         return value
 
@@ -99,7 +99,7 @@ class Scrubber:
 
 
 def is_plain(text: str, name: str) -> bool:
-    """Whether a text of this member is no personal data by its form."""
+    """Whether the form of this member's text shows that it is no personal data."""
     if MOMENT.fullmatch(text):
         return DATE_NAME.search(name) is not None and BIRTH_NAME.search(name) is None
     if NUMBERS.fullmatch(text) or GUID.fullmatch(text):
@@ -110,7 +110,7 @@ def is_plain(text: str, name: str) -> bool:
 
 
 def decoded(text: str) -> dict[str, Any] | list[Any] | None:
-    """The object or array that a text holds."""
+    """Return the object or array that a text holds."""
     try:
         found = decode(text.encode())
     except (Undecodable, UnicodeEncodeError):

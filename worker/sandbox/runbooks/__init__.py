@@ -1,1 +1,1 @@
-"""The simulated Halo runs runbook documents as Halo does: an executor of its own, made after the facts and sharing no code with the worker's."""
+"""The simulated Halo runs runbook documents like Halo: a separate executor, built from known facts, that shares no code with the worker's."""

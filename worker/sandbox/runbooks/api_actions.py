@@ -14,12 +14,12 @@ from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.write_operations import write_records
 
 ENTITIES = {1: "Tickets", 2: "Tickets", 3: "Actions", 4: "Users", 5: "Users"}
-"""By `auto_action_type`: create and update a ticket, add a note, create a user."""
+"""The actions by `auto_action_type`: create and update a ticket, add a note, create a user."""
 APPLICATION = "runbook"
 
 
 def perform(halo: SimulatedHalo, kind: Any, message: Any, values: RunValues) -> bool:
-    """Whether Halo accepted the write; its answer is in `values` then. Raises `Unresolved`."""
+    """Perform the action. Return whether Halo accepted the write; its answer is then in `values`. Raises `Unresolved`."""
     entity = ENTITIES.get(kind) if isinstance(kind, int) else None
     try:
         record = json.loads(values.fill(str(message or "")))

@@ -1,4 +1,4 @@
-"""Calls of custom integrations: a method's request as its document says, and what came of it."""
+"""Calls of custom integrations: sends a method's request as in its document, and reads the answer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CALL_SECONDS = 30.0
 
 
 class IntegrationCalls:
-    """Sends what methods say, over one session."""
+    """Sends the requests of methods over one session."""
 
     def __init__(self, halo: SimulatedHalo, session: aiohttp.ClientSession) -> None:
         self._halo = halo
         self._session = session
 
     async def call(self, identifier: Any, values: RunValues) -> bool:
-        """Whether the method was answered with a success; its answer and its output variables are in `values` then. Raises `Unresolved`."""
+        """Call a method. Return whether the answer is a success; the answer and the output variables are then in `values`. Raises `Unresolved`."""
         method = self._halo.store.get("customintegrationmethod", identifier) if isinstance(identifier, int) else None
         integration = self._halo.store.get("customintegration", method.get("integration_id") or 0) if method is not None else None
         if method is None or integration is None:
@@ -72,7 +72,7 @@ class IntegrationCalls:
 
 
 def address(integration: Mapping[str, Any], method: Mapping[str, Any], values: RunValues) -> URL:
-    """Base, path and parameters. A value in the path is one segment."""
+    """Return base, path and parameters. A value in the path is one segment."""
     path, _, query = str(method.get("path") or "").partition("?")
     parameters = {str(row["key"]): str(row.get("value") or "") for row in method.get("uri_params") or ()}
     for name in [name for name in parameters if f"{{{name}}}" in path]:
@@ -90,7 +90,7 @@ def headers_of(method: Mapping[str, Any], values: RunValues) -> dict[str, str]:
 
 
 def readable(body: bytes) -> Any:
-    """The JSON of an answer, otherwise its text."""
+    """Return the JSON of an answer, otherwise its text."""
     try:
         return json.loads(body) if body else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""The comparisons of condition steps. All criteria of a step must hold; a step without any holds."""
+"""The comparisons of condition steps. All criteria of a step must hold; a step without criteria holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def all_hold(criteria: Sequence[Mapping[str, Any]], values: RunValues) -> bool:
 
 
 def holds(criterion: Mapping[str, Any], values: RunValues) -> bool:
-    """Whether one criterion holds. A value is compared as the literal text that stands there: it is no variable. Without a value nothing equals and contains."""
+    """Whether one criterion holds. Its value is compared as literal text: it is no variable. An operand without a value equals and contains no text."""
     actual, text, kind = operand(criterion, values), literal(criterion), criterion.get("type")
     shown = plain_text(actual) if actual is not MISSING else None
     if kind in ORDERED:
@@ -41,7 +41,7 @@ def ordered(actual: float | None, wanted: float, compare: Callable[[float, float
 
 
 def operand(criterion: Mapping[str, Any], values: RunValues) -> Any:
-    """A variable is named `<<Name>>`, a member of the ticket by its name; a name in another form finds nothing."""
+    """Return the operand: a variable named `<<Name>>`, or a member of the ticket by its name. A name in another form finds no value."""
     field = str(criterion.get("fieldname") or "")
     if criterion.get("tablename") == "faults":
         return values.resolve(f"ticket^{field}")[0]
@@ -50,7 +50,7 @@ def operand(criterion: Mapping[str, Any], values: RunValues) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """What is ordered: numbers, texts that are numbers, and the length of a list."""
+    """Return the number to compare: of a number, of a text that is a number, or the length of a list."""
     if isinstance(value, list):
         return float(len(value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):

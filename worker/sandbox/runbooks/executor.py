@@ -1,4 +1,4 @@
-"""Takes a run from step to step, as the document's ways say."""
+"""Moves a run from step to step, along the document's ways."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ METHOD, API_ACTION, BEGIN, CONTINUE, SLEEP, START = 6, 8, 12, 13, 21, 24
 FAILED_END = 1
 LOOP = -98
 AFTER_CHAIN = -9999
-"""`runbook_step` of a run that ended by starting another one."""
+"""The `runbook_step` of a run that ended by starting another run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended. `chained`: the GUID of the runbook that it started, with the values that it gives it."""
+    """The end of a run. `chained`: the GUID of the runbook that it started, with the values for that runbook."""
 
     error: str = ""
     step: int = 0
@@ -38,7 +38,7 @@ class StepFailed(Exception):
 
 @dataclass
 class Loop:
-    """An iteration under way."""
+    """An iteration in progress."""
 
     begin: Mapping[str, Any]
     items: list[Any]
@@ -91,7 +91,7 @@ class RunbookExecutor:
         return values
 
     async def _next(self, step: Mapping[str, Any], values: RunValues) -> Mapping[str, Any]:
-        """The step after this one. Raises `StepFailed`, `Unresolved`."""
+        """Return the next step. Raises `StepFailed`, `Unresolved`."""
         good = await self._take(step, values)
         way = next((edge for edge in step.get("actions") or () if edge.get("approval_result") == int(good)), None)
         if way is None:
@@ -104,7 +104,7 @@ class RunbookExecutor:
         return self._steps[number]
 
     async def _take(self, step: Mapping[str, Any], values: RunValues) -> bool:
-        """Does what the step says; whether it ended well, or its condition holds."""
+        """Execute the step. Return whether it succeeded, or whether its condition holds."""
         if step.get("steptype") == CONDITION:
             return all_hold(step.get("step_conditions") or (), values)
         match step.get("auto_action"):

@@ -1,4 +1,4 @@
-"""Runs of runbooks: their starts, one after the other as they come, and their rows under /Automation."""
+"""Runs of runbooks: their starts, one after the other in order of arrival, and their rows under /Automation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUNNING_OR_FAILED, DONE = 1, 2
 
 @asynccontextmanager
 async def run_runbooks(halo: SimulatedHalo) -> AsyncIterator[None]:
-    """Carries out the starts of runbooks until the end of the block."""
+    """Execute the starts of runbooks until the end of the block."""
 
     def notice(change: RecordChange) -> None:
         for runbook, body in runbook_events_of(halo.store, change, halo.clock()):
@@ -41,7 +41,7 @@ async def run_runbooks(halo: SimulatedHalo) -> AsyncIterator[None]:
 
 
 def start(halo: SimulatedHalo, runbook: Row, request: Any, given: Mapping[str, Any] | None = None) -> Row:
-    """Records a run and lets it begin; a runbook without steps is done at once. Returns its row."""
+    """Record a run and queue its beginning; a runbook without steps is done at once. Return its row."""
     steps = runbook.get("steps")
     row = halo.store.create(
         "automation",
@@ -75,7 +75,7 @@ def _record(halo: SimulatedHalo, run: int, end: RunEnd) -> None:
 
 
 def _chain(halo: SimulatedHalo, end: RunEnd) -> None:
-    """Starts the next runbook; one that is missing or switched off is not started."""
+    """Start the next runbook, unless it is missing or switched off."""
     target = halo.store.get("webhook", end.chained.lower())
     if target is not None and target.get("active") and target.get("type") == RUNBOOK:
         start(halo, target, None, end.given)

@@ -1,6 +1,6 @@
 """Variables of a run and the texts that use them: `<<Name>>`, `<<response^items[0]^id!>>`, `<<request^x>>`, `<<ticket^id>>`.
 
-Substitution is textual, as Halo's is: a value is put in as its JSON text, and `!` leaves out the quotes of a text. A value that stands in the document is plain.
+Substitution is textual, as in Halo: the text gets a value's JSON text, and `!` leaves out the quotes of a text. A literal value of the document is plain.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RunValues:
     variables: dict[str, tuple[Any, bool]] = field(default_factory=dict)
 
     def resolve(self, expression: str) -> tuple[Any, bool]:
-        """The value, `MISSING` where there is none, and whether it is plain."""
+        """Return the value, `MISSING` if there is none, and whether it is plain."""
         text = expression.strip()
         plain = text.endswith("!")
         path = text.removesuffix("!")
@@ -57,7 +57,7 @@ class RunValues:
         yield text[start:]
 
     def map(self, rows: Any) -> None:
-        """Sets variables as mappings say: `{key, value: "<<response^x!>>"}`. What the answer lacks leaves the variable without a value."""
+        """Set the variables of mappings: `{key, value: "<<response^x!>>"}`. If the answer lacks a value, the variable gets none."""
         for row in rows if isinstance(rows, list) else ():
             inner = REFERENCE.fullmatch(str(row.get("value") or "").strip())
             value, plain = self.resolve(inner[1]) if inner is not None else (row.get("value"), True)
@@ -68,7 +68,7 @@ class RunValues:
 
 
 def follow(document: Any, path: str) -> Any:
-    """The value at a path below a document; `MISSING` for one that is not there or is not written in the grammar."""
+    """Return the value at a path below a document; `MISSING` for an absent value or an invalid path."""
     value, at = document, 0
     while at < len(path):
         found = PART.match(path, at)
@@ -95,7 +95,7 @@ def inserted(value: Any, *, plain: bool) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """A value as text: a whole number without a fraction, `true`, `false`, JSON for the rest."""
+    """Return a value as text: a whole number without a fraction, `true`, `false`, JSON for the rest."""
     if isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer():
@@ -108,7 +108,7 @@ def compact(value: Any) -> str:
 
 
 def declared(row: Mapping[str, Any]) -> tuple[Any, bool]:
-    """A variable's value that stands in the document, by its `data_type`: 0 object, 1 array, 3 int, 4 float, 5 bool; the others are text."""
+    """Return a variable's literal value in the document, by its `data_type`: 0 object, 1 array, 3 int, 4 float, 5 bool; the others are text."""
     text, kind = str(row.get("value") or ""), row.get("data_type")
     if kind in (0, 1, 3, 4, 5) and text.strip():
         try:

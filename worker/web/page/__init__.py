@@ -1,1 +1,1 @@
-"""The status page: what the admin port shows to people."""
+"""The status page of the admin port, for people."""

@@ -1,4 +1,4 @@
-"""The forms that act: sign in and out, replay, discard, edit, pause and resume. Only with a session, and only from a page of this worker."""
+"""The forms of actions: sign in and out, replay, discard, edit, pause and resume. They need a session, and a page of this worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.web.serving import answer
 
 logger = structlog.get_logger()
 BULK = 500
-"""Letters of one click: some seconds of work."""
+"""Maximum letters of one click: some seconds of work."""
 VERDICTS = frozenset({"sent", "not-sent", "look"})
 NO_TOKEN = "no viewer may act here: set WORKER_ADMIN_TOKEN or WORKER_ADMIN_TOKEN_FILE, and start the worker again"  # noqa: S105 - a sentence
 SIGN_IN = "sign in with the admin token first"
@@ -29,7 +29,7 @@ Form = Mapping[str, str]
 
 
 class NotDone(WorkerError):
-    """Why an action was refused, as a sentence."""
+    """The action was refused; the text is a sentence with the reason."""
 
     def __init__(self, reason: str, status: int = 409) -> None:
         super().__init__(reason)
@@ -37,7 +37,7 @@ class NotDone(WorkerError):
 
 
 class Actions:
-    """`pages`: for those that a refused action leads back to."""
+    """Answers the forms. `pages`: finds the row of a letter."""
 
     def __init__(self, desk: Desk, pages: Pages, rendering: Rendering, sessions: Sessions) -> None:
         self._desk = desk
@@ -66,7 +66,7 @@ class Actions:
         return response
 
     async def confirm(self, request: web.Request) -> web.Response:
-        """Asks before letters are discarded, or many are replayed."""
+        """Ask before letters are discarded, or many are replayed."""
         session = await session_of(self._sessions, request)
         action = request.query.get("action", "")
         try:
@@ -126,9 +126,9 @@ class Actions:
                 raise NotDone("there is no such action", 404)
 
     async def _rows(self, given: Mapping[str, str], *, one: bool = False) -> Sequence[LetterRow]:
-        """One letter by its queue and key, or those of a route and a class that were dead at the time `until`; the oldest first. Never empty.
+        """Return one letter by its queue and key, or the letters of a route and a class that were dead at the time `until`; the oldest first. Never empty.
 
-        A program that forgets to name the letter must not be taken for one that means all.
+        A request without `key` and without `until` is refused: a program that forgets to name the letter does not mean all letters.
         """
         if not given.get("key") and (one or seconds_of(given.get("until", "")) is None):
             raise NotDone(UNNAMED, 400)
@@ -151,14 +151,15 @@ class Actions:
 
 
 async def session_of(sessions: Sessions, request: web.Request) -> Session | None:
-    """The session of a request; None where it has none."""
+    """Return the session of a request; None without a session."""
     return await sessions.of(request.cookies, request.headers.get("Authorization", ""), request.remote or "")
 
 
 async def form_of(request: web.Request) -> Form:
-    """The text fields of a form. Raises `web.HTTPBadRequest` for what is none.
+    """Return the text fields of a form. Raises `web.HTTPBadRequest` for any other content.
 
-    A multipart form is none: each of its files would be one on the disk, and needs no token. Python keeps each unknown charset of a lookup.
+    Multipart forms are refused: each of their files would be written to the disk, without a token. Unknown charsets are refused too: Python remembers each
+    one that it looks up.
     """
     if request.content_type != FORM or (request.charset or UTF8).lower() != UTF8:
         raise web.HTTPBadRequest
@@ -170,7 +171,7 @@ async def form_of(request: web.Request) -> Form:
 
 
 def require_known(form: Form) -> None:
-    """A field that is misspelt would widen what an action is about. Raises `NotDone`."""
+    """Refuse unknown fields: with a misspelt field an action would cover more letters. Raises `NotDone`."""
     if unknown := sorted(form.keys() - set(FIELDS)):
         raise NotDone(f"nothing was done: there is no field {unknown[0][:60]!r}; valid are {', '.join(FIELDS)}", 400)
 
@@ -183,7 +184,7 @@ def seconds_of(text: str) -> float | None:
 
 
 def local(address: str) -> str:
-    """An address of this page; anything else is its start."""
+    """Return an address of this page; for any other address the start page."""
     return address if address.startswith("/") and not address.startswith("//") and "\\" not in address and address.isprintable() else "/"
 
 
@@ -192,5 +193,5 @@ def wants_json(request: web.Request) -> bool:
 
 
 def is_encrypted(request: web.Request) -> bool:
-    """Whether the browser speaks TLS, to us or to a proxy. A program that says so falsely only locks itself out."""
+    """Whether the browser uses TLS, to the worker or to a proxy. A program that claims this falsely only locks itself out."""
     return request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"

@@ -1,4 +1,4 @@
-"""The five questions of an operator, answered from the overview: pure."""
+"""Answers the five questions of an operator from the overview: pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNDO = "Put the old file back. Resume what is paused. An edit keeps its original
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`state`: good, warn or bad. `links`: names of routes that the answer is about. `more`: how many others there are; `more_at`: where all are listed."""
+    """`state`: good, warn or bad. `links`: names of routes that the answer is about. `more`: how many others there are; `more_at`: the address of the list."""
 
     question: str
     state: str
@@ -30,7 +30,7 @@ class Answer:
 
 
 def answers_of(overview: Overview, letters: Sequence[LetterRow] = ()) -> list[Answer]:
-    """`letters`: those that are known, for why something failed."""
+    """Return the answers. `letters`: the known letters, for the reasons of failures."""
     return [running(overview), late(overview), failed(overview, letters), change(overview), undo(overview)]
 
 

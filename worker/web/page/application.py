@@ -15,7 +15,7 @@ from worker.web.page.sessions import Sessions
 
 
 def add_page(served: web.Application, desk: Desk, token: str | None, clock: Clock) -> None:
-    """`token`: with it a viewer may act; None: no viewer may."""
+    """Add the page. `token`: lets a viewer act; None: no viewer may act."""
     sessions, rendering = Sessions(token, clock), Rendering(clock.now, possible=token is not None)
     pages = Pages(desk, rendering, partial(session_of, sessions))
     actions = Actions(desk, pages, rendering, sessions)

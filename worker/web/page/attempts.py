@@ -1,4 +1,4 @@
-"""Looks at admin tokens: the right one always fits, and after wrong ones each answer takes a while, the right one's too."""
+"""Checks admin tokens: the right token always fits. After wrong tokens each answer is delayed, also for the right token."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WRONG_IN_ALL = 50
 """Wrong tokens of all peers within `WINDOW` seconds; after these each answer takes `HELD` seconds."""
 WINDOW = 60.0
 HELD = 5.0
-PEERS = 1000  # whose wrong tokens are remembered
-LONGEST = 1000  # characters of what is compared
+PEERS = 1000  # the number of peers whose wrong tokens are remembered
+LONGEST = 1000  # characters of a token that are compared
 
 
 class Attempts:
-    """Never refuses a token unseen: behind a proxy operators and strangers are one peer, and a stranger would lock the operators out.
+    """Checks every token and refuses none unchecked: behind a proxy operators and strangers are one peer, and a stranger would lock the operators out.
 
     A guess costs its connection `HELD` seconds, since the time of an answer does not depend on whether the token is right.
     """
@@ -32,7 +32,7 @@ class Attempts:
         self._all: deque[float] = deque(maxlen=WRONG_IN_ALL)
 
     async def fits(self, given: str, peer: str) -> bool:
-        """Whether this is the token; after too many wrong ones the answer takes `HELD` seconds, whatever it is."""
+        """Whether this is the token. After too many wrong tokens every answer takes `HELD` seconds."""
         who = peer_of(peer)
         held = self._is_full(self._wrong.get(who, deque(maxlen=WRONG))) or self._is_full(self._all)
         right = same(given[:LONGEST], self._token) and bool(self._token)
@@ -55,5 +55,5 @@ class Attempts:
 
 
 def same(given: str, expected: str) -> bool:
-    """In a time that does not depend on where they differ, or on how long they are."""
+    """Whether both texts are equal. The time does not depend on the place of a difference, or on their lengths."""
     return compare_digest(sha256(given.encode(errors="replace")).digest(), sha256(expected.encode()).digest())

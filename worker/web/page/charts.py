@@ -1,4 +1,4 @@
-"""Small charts as SVG: one value a minute over a day, with gaps where nothing is known. Pure."""
+"""Small charts as SVG: one value a minute over a day, with gaps for unknown values. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BUCKET = 10  # minutes of one column: 144 of them
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """`path`: of the area, for the `d` of an SVG path. `most`, `newest`: values; None where nothing is known. `known`: minutes with a sample."""
+    """`path`: of the area, for the `d` of an SVG path. `most`, `newest`: values; None without a sample. `known`: minutes with a sample."""
 
     path: str
     most: float | None
@@ -23,7 +23,7 @@ class Drawn:
 
 
 def drawn(series: Series, *, limit: float | None = None) -> Drawn:
-    """`limit`: the value at the top, where that is not the largest one."""
+    """Return the chart. `limit`: the value at the top, if not the largest value."""
     known = [value for value in series.values if not isnan(value)]
     columns = columns_of(series.values)
     top = max([value for value in columns if not isnan(value)], default=0.0)
@@ -33,7 +33,7 @@ def drawn(series: Series, *, limit: float | None = None) -> Drawn:
 
 
 def columns_of(values: Sequence[float]) -> list[float]:
-    """The largest value of each bucket: a peak shows, and a bucket without a sample stays unknown."""
+    """Return the largest value of each bucket, so that a peak shows; a bucket without a sample stays unknown."""
     found = []
     for start in range(0, len(values), BUCKET):
         bucket = [value for value in values[start : start + BUCKET] if not isnan(value)]
@@ -42,7 +42,7 @@ def columns_of(values: Sequence[float]) -> list[float]:
 
 
 def area(columns: Sequence[float], top: float) -> str:
-    """A closed shape for each stretch of known columns."""
+    """Return a closed shape for each stretch of known columns."""
     width = WIDTH / max(1, len(columns))
     parts: list[str] = []
     inside = False
@@ -53,7 +53,7 @@ def area(columns: Sequence[float], top: float) -> str:
                 parts.append(f"V{HEIGHT}Z")
             inside = False
             continue
-        y = round(HEIGHT - max(1.0, value / top * (HEIGHT - 2)), 1)  # nothing is a thin line, and unknown is a gap
+        y = round(HEIGHT - max(1.0, value / top * (HEIGHT - 2)), 1)  # zero is a thin line, and unknown is a gap
         parts.append(f"V{y}" if inside else f"M{x} {HEIGHT}V{y}")
         parts.append(f"H{round(x + width, 1)}")
         inside = True

@@ -1,4 +1,4 @@
-"""What keeps other sites' pages away from the status page: the Host header, the origin of a form, and the headers of each answer."""
+"""Protects the status page from other sites' pages: checks the Host header and the origin of a form, and sets the headers of each answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from yarl import URL
 from worker.web.serving import Handler, answer
 
 OPEN = frozenset({"/livez", "/readyz", "/readyz/public", "/metrics"})
-"""For probes and Prometheus, which reach the port under any name; they hold nothing that a page could act with."""
+"""Addresses for probes and Prometheus, which reach the port under any name. Their answers hold nothing that a page could act with."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
@@ -19,7 +19,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with no-referrer a browser sends `Origin: null` with a form, and the origin is what is checked
+    "Referrer-Policy": "same-origin",  # with no-referrer a browser sends `Origin: null` with a form, and the worker checks the origin
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -29,7 +29,7 @@ FOREIGN = "the form came from another site; nothing was done"
 
 
 def defended(hosts: Collection[str]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """A middleware. `hosts`: names that are valid beside localhost and IP addresses."""
+    """Return a middleware. `hosts`: valid names in addition to localhost and IP addresses."""
     known = frozenset(hosts)
 
     @web.middleware
@@ -53,7 +53,7 @@ def underscored(headers: dict[str, str]) -> dict[str, str]:
 
 
 def is_known_host(host: str, known: Collection[str]) -> bool:
-    """A page of another site can have its own name resolved to this address, and is then of the same origin: such a name is not known."""
+    """Whether a host is known. Another site can let its own name resolve to this address; its pages then have the same origin. Such a name is unknown."""
     try:
         name = (URL(f"http://{host}").host or "").rstrip(".").lower() if not set(host) & set("/@?#\\") else ""
     except ValueError:
@@ -68,7 +68,7 @@ def is_known_host(host: str, known: Collection[str]) -> bool:
 
 
 def is_foreign(request: web.Request) -> bool:
-    """By what only a browser writes: `Sec-Fetch-Site`, and `Origin`, which has to name this very host and port. A program sends neither."""
+    """Whether a page of another site sent the request. Only browsers send `Sec-Fetch-Site` and `Origin`; `Origin` has to name this host and port."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = request.headers.get("Origin")

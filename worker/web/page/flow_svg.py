@@ -24,7 +24,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`path`: for the `d` of an SVG path. `way`: as the trace names it. `back`: it leads up."""
+    """`path`: for the `d` of an SVG path. `way`: its name in the trace. `back`: the line leads up."""
 
     path: str
     way: tuple[str, str]
@@ -41,7 +41,7 @@ class Layout:
 
 
 def layout(chart: Chart) -> Layout:
-    """Each step in the row of its longest distance from the start that no loop makes longer."""
+    """Return the layout. The row of a step is its distance from the start, as `ranks` counts it."""
     rows: dict[int, list[str]] = {}
     for name, row in ranks(chart).items():
         rows.setdefault(row, []).append(name)
@@ -61,7 +61,7 @@ def layout(chart: Chart) -> Layout:
 
 
 def ranks(chart: Chart) -> dict[str, int]:
-    """By breadth first, then pushed down along lines that lead onward: a loop back keeps its place."""
+    """Return the row of each step, breadth first from the start. A line back moves no step."""
     steps = {step.name: step for step in chart.steps}
     found: dict[str, int] = {chart.first: 0}
     waiting = [chart.first]
@@ -91,5 +91,5 @@ def shortened(text: str) -> str:
 
 
 def visited(ways: Mapping[str, int] | tuple[str, ...]) -> frozenset[tuple[str, str]]:
-    """The ways of a run as pairs of steps."""
+    """Return the ways of a run as pairs of steps."""
     return frozenset((before, after.partition(", element")[0]) for before, _, after in (way.partition(" → ") for way in ways))

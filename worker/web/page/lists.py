@@ -1,4 +1,4 @@
-"""Pages of lists, and the filters of their addresses: pure."""
+"""Pages of lists, and the filters in their addresses: pure."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Portion(Generic[T]):
 
 
 def portion(rows: Sequence[T], wanted: str) -> Portion[T]:
-    """`wanted`: the number of the page, as an address has it; what is no page is the nearest one."""
+    """Return one page. `wanted`: the number of the page, from an address; for an invalid number the nearest page."""
     pages = max(1, ceil(len(rows) / PER_PAGE))
     page = min(pages, max(1, int(wanted))) if wanted.isdecimal() and len(wanted) < len("1000000") else 1
     return Portion(rows[(page - 1) * PER_PAGE : page * PER_PAGE], page, pages, len(rows))
 
 
 def chosen(rows: Sequence[LetterRow], route: str, dead_class: str, until: float | None = None) -> list[LetterRow]:
-    """Letters of a route and a class, where these are not empty; `until`: only those that were dead by then, seconds since 1970."""
+    """Return the letters of a route and a class, if these are not empty. `until`: only letters that were dead at that time, seconds since 1970."""
     return [
         row
         for row in rows
@@ -40,6 +40,6 @@ def chosen(rows: Sequence[LetterRow], route: str, dead_class: str, until: float 
 
 
 def routes_named(routes: Sequence[Mapping[str, Any]], text: str, kind: str) -> list[Mapping[str, Any]]:
-    """Those whose name holds the text, of this kind where it is not empty."""
+    """Return the routes whose name holds the text; if `kind` is not empty, only routes of this kind."""
     wanted = text.strip().lower()
     return [route for route in routes if wanted in route["name"].lower() and kind in {"", route["kind"]}]

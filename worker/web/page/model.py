@@ -1,4 +1,4 @@
-"""What the status page shows, as values, and the port through which it gets them and acts."""
+"""The values that the status page shows, and the port through which it gets them and acts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 UNKNOWN = float("nan")
-"""A sample of a minute of which nothing is known."""
+"""The sample of a minute without a known value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen(Generic[T]):
-    """What many viewers share. `value`: None before the first read. `at`: when it was read, seconds since 1970. `trouble`: why it is not newer."""
+    """A value that many viewers share. `value`: None before the first read. `at`: the time of the read, seconds since 1970. `trouble`: why it is not newer."""
 
     value: T | None
     at: float = 0.0
@@ -27,7 +27,7 @@ class Seen(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`found`: as `worker.app.overview.overview` returns it. `late`: names of the routes whose work waits for too long."""
+    """`found`: the value of `worker.app.overview.overview`. `late`: names of the routes whose work waits too long."""
 
     found: Mapping[str, Any]
     late: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class LetterRow:
-    """A dead letter without its body. `key`: names it in addresses. `at`: when it died, seconds since 1970. `step`, `run`: of a run of a runbook."""
+    """A dead letter without its body. `key`: its name in addresses. `at`: the time of death, seconds since 1970. `step`, `run`: of a runbook's run."""
 
     key: str
     queue: str
@@ -54,7 +54,7 @@ class LetterRow:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """Newest first. `total`: in the queues; more than there are rows where there are too many to list. `notes`: what is missing, and why."""
+    """Letters, newest first. `total`: the number in the queues; larger than the number of rows if the list is cut. `notes`: what is missing, and why."""
 
     rows: Sequence[LetterRow] = ()
     total: int = 0
@@ -63,12 +63,12 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class LetterContent:
-    """What a letter holds: customer data. `plan`: what a replay would do. `needs_verdict`: whether the operator has to say what became of it."""
+    """The content of a letter: customer data. `plan`: what a replay would do. `needs_verdict`: whether the operator has to say what happened to its request."""
 
     headers: str
     body: str
     editable: str
-    """The body as text to edit; empty for one that cannot be edited."""
+    """The body as text to edit; empty if it cannot be edited."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     plan: str = ""
     needs_verdict: bool = False
@@ -76,7 +76,7 @@ class LetterContent:
 
 @dataclass(frozen=True, slots=True)
 class RunSeen:
-    """A run of a runbook, as the trace tells. `state`: waiting, dead or done. `ways`: the steps that it went, with " → " between two."""
+    """A run of a runbook, from the trace. `state`: waiting, dead or done. `ways`: the steps that it took, with " → " between two."""
 
     id: str
     state: str
@@ -87,7 +87,7 @@ class RunSeen:
 
 @dataclass(frozen=True, slots=True)
 class ChartStep:
-    """One box of a flow chart. `leads`: the names of the steps to which it leads, each with when."""
+    """One box of a flow chart. `leads`: the names of the next steps, each with its condition."""
 
     name: str
     label: str
@@ -104,59 +104,59 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One value a minute, oldest first; `UNKNOWN` where nothing is known. `last`: the minute of the newest one, since 1970."""
+    """One value a minute, oldest first; `UNKNOWN` for a minute without a sample. `last`: the minute of the newest value, since 1970."""
 
     values: Sequence[float]
     last: int
 
 
 class Desk(Protocol):
-    """What the page asks of the worker. A read never waits for long: `Seen` says how old its value is."""
+    """The page's port to the worker. A read never waits long: `Seen` says how old its value is."""
 
     async def overview(self) -> Seen[Overview]: ...
 
     async def letters(self, route: str | None) -> Seen[Letters]:
-        """Of one route, or of all."""
+        """Return the letters of one route, or of all."""
         ...
 
     async def letter(self, row: LetterRow) -> LetterContent | None:
-        """None where it is gone. Raises `WorkerError`."""
+        """Return the content of a letter; None if it is gone. Raises `WorkerError`."""
         ...
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
-        """The notes of the trace, oldest first. Raises `WorkerError`."""
+        """Return the notes of the trace, oldest first. Raises `WorkerError`."""
         ...
 
     async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
-        """Newest first."""
+        """Return the runs, newest first."""
         ...
 
     def chart(self, runbook: str) -> Chart | None: ...
 
     def client_of(self, route: str) -> str:
-        """The client of a subscriber or publisher; empty where there is none."""
+        """Return the client of a subscriber or publisher; empty for other routes."""
         ...
 
     def rate(self, route: str) -> Series:
-        """Messages or events a minute."""
+        """Return messages or events per minute."""
         ...
 
     def lag(self, route: str) -> Series:
-        """Seconds."""
+        """Return the lag in seconds."""
         ...
 
     def budget(self, client: str) -> Series:
-        """Requests of a window."""
+        """Return the requests in a window."""
         ...
 
     async def replay(self, rows: Sequence[LetterRow], verdict: str | None) -> str:
-        """Returns what became of them, as a sentence. `verdict`: sent, not-sent or look. Raises `WorkerError`."""
+        """Replay letters, and return the result as a sentence. `verdict`: sent, not-sent or look. Raises `WorkerError`."""
         ...
 
     async def discard(self, rows: Sequence[LetterRow]) -> str: ...
 
     async def edit(self, row: LetterRow, text: str) -> str:
-        """`text`: the new body, JSON."""
+        """Edit a letter. `text`: the new body, JSON."""
         ...
 
     async def pause(self, route: str, reason: str, by: str) -> str: ...

@@ -1,4 +1,4 @@
-"""The pages that show: each reads what the desk shares, and fills a template."""
+"""The pages without actions: each reads shared values from the desk, and fills a template."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EMPTY: dict[str, Any] = {"replicas": [], "routes": [], "unrouted": 0, "clients":
 
 
 class Pages:
-    """`session_of`: the session of a request, None where the viewer has not signed in."""
+    """`session_of`: returns the session of a request; None if the viewer has not signed in."""
 
     def __init__(self, desk: Desk, rendering: Rendering, session_of: SessionOf) -> None:
         self._desk = desk
@@ -154,7 +154,7 @@ class Pages:
         return (await self._desk.letters(route)).value or Letters()
 
     async def _flow(self, name: str, letters: Any, *, runbook: bool) -> dict[str, Any]:
-        """The flow chart of a runbook with how many runs wait and how many are dead at each step."""
+        """Return the flow chart of a runbook, with the number of waiting and of dead runs at each step."""
         chart = self._desk.chart(name) if runbook else None
         if chart is None:
             return {"chart": None, "steps": None, "runs": (), "waiting": {}, "dead_at": {}}

@@ -1,4 +1,4 @@
-"""Fills the templates of the status page: everything is escaped, and what is undefined is a mistake."""
+"""Fills the templates of the status page: it escapes all values, and an undefined value is an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATIC = {"page.css": "text/css", "live.js": "text/javascript", "htmx.min.js": "
 
 
 class Rendering:
-    """`now`: seconds since 1970. `possible`: whether a token is set, so that viewers may act."""
+    """`now`: returns seconds since 1970. `possible`: whether a token is set, so that viewers may act."""
 
     def __init__(self, now: Callable[[], float], *, possible: bool) -> None:
         self._now = now
@@ -52,7 +52,7 @@ class Rendering:
         self._environment = made
 
     def page(self, request: web.Request, session: Session | None, template: str, status: int = 200, **values: Any) -> web.Response:
-        """The whole page, or its live part alone for a request of htmx."""
+        """Return the whole page, or only its live part for a request of htmx."""
         text = self._environment.get_template(template).render(
             fragment=request.headers.get("HX-Request") == "true",
             here=request.rel_url.path_qs,
@@ -64,7 +64,7 @@ class Rendering:
         return web.Response(status=status, text=text, content_type="text/html", headers={"Vary": "HX-Request, Cookie"})
 
     async def static(self, request: web.Request) -> web.Response:
-        """A file of the page itself; its address changes with its content."""
+        """Return a file of the page itself; its address changes with its content."""
         name = request.match_info["name"]
         if name not in self.files:
             raise web.HTTPNotFound
@@ -72,16 +72,16 @@ class Rendering:
 
 
 def visible(value: Any) -> Any:
-    """A text whose control characters show, but for line ends."""
+    """Return a text with visible control characters, except line ends."""
     return printable(value) if type(value) is str else value
 
 
 def with_code(text: str) -> Markup:
-    """Escaped, with what stands between backticks as code."""
+    """Return the escaped text, with the parts between backticks as code."""
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(printable(text)))))  # noqa: S704 - escaped before
 
 
 def link(path: str, parameters: Mapping[str, object] | None = None, /, **more: object) -> str:
-    """An address of the page; parameters that are None or empty are left out."""
+    """Return an address of the page, without parameters that are None or empty."""
     given = {name: str(value) for name, value in ((dict(parameters) if parameters else {}) | more).items() if value not in {None, ""}}
     return f"{path}?{urlencode(given)}" if given else path

@@ -1,4 +1,4 @@
-"""Signs viewers of the status page in: the admin token comes in a form that makes a session, or as a bearer token with each request."""
+"""Signs viewers of the status page in: the admin token arrives in a form that starts a session, or as a bearer token with each request."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LIFE = 8 * 3600  # seconds of a session: a shift
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`form_token`: has to come with each form; empty for a bearer token, which no browser sends without being asked."""
+    """`form_token`: required in each form; empty for a bearer token: no browser sends one automatically."""
 
     form_token: str = ""
 
 
 class Sessions:
-    """Sessions are signed, not stored: each replica with the same token knows them, and another token ends all of them. `token` None: no viewer may act."""
+    """Sessions are signed, not stored: each replica with the same token accepts them, and a new token ends all of them. `token` None: no viewer may act."""
 
     def __init__(self, token: str | None, clock: Clock) -> None:
         self._now = clock.now
@@ -36,14 +36,14 @@ class Sessions:
         return bool(self._token)
 
     async def begin(self, given: str, peer: str) -> str | None:
-        """The value of the cookie; None for a wrong token."""
+        """Return the value of the cookie; None for a wrong token."""
         if not await self._attempts.fits(given, peer):
             return None
         text = f"{int(self._now()) + LIFE}.{secret(12).hex()}"
         return f"{text}.{self._mac('session', text)}"
 
     async def of(self, cookies: Mapping[str, str], authorization: str, peer: str) -> Session | None:
-        """The session of a request; None where it has none."""
+        """Return the session of a request; None without a session."""
         kind, _, given = authorization.partition(" ")
         if kind.lower() == "bearer" and self.possible:
             return Session() if await self._attempts.fits(given.strip(), peer) else None

@@ -8,7 +8,7 @@ from math import isnan
 from typing import Any
 
 MARKS = {"running": "✓", "waiting": "…", "paused": "‖", "down": "✗", "done": "✓", "dead": "✗", "discarded": "-"}
-"""Beside its word, so that no state shows by its colour alone."""
+"""A sign beside the word of each state, so that no state shows by its colour alone."""
 SEVERITY = {"down": 0, "waiting": 2, "paused": 3, "running": 4}
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 REMEDIES = {
@@ -26,7 +26,7 @@ REMEDIES = {
 
 
 def age(seconds: float | None) -> str:
-    """The two largest units: 3 min 20 s."""
+    """Return the age in its two largest units: 3 min 20 s."""
     if seconds is None or isnan(seconds):
         return ""
     rest = max(0, round(seconds))
@@ -41,12 +41,12 @@ def age(seconds: float | None) -> str:
 
 
 def moment(stamp: float | None) -> str:
-    """UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return "" if stamp is None else datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def iso(stamp: float | None) -> str:
-    """For the `datetime` of a `time` element."""
+    """Return the time for the `datetime` of a `time` element."""
     return "" if stamp is None else datetime.fromtimestamp(stamp, UTC).isoformat(timespec="seconds")
 
 
@@ -63,6 +63,6 @@ def mark(state: str) -> str:
 
 
 def urgency(route: Mapping[str, Any]) -> tuple[int, str]:
-    """For sorting: what needs an operator comes first."""
+    """Return the sort key: routes that need an operator come first."""
     rank = SEVERITY.get(route["state"], 0)
     return (1 if rank > 1 and route["dead"] else rank, route["name"])
