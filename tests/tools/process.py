@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -150,5 +151,7 @@ def write_routes(folder: Path, routes: Mapping[str, Any]) -> Path:
     directory = folder / "routes"
     directory.mkdir(exist_ok=True)
     (folder / "secrets").mkdir(exist_ok=True)
-    (directory / "routes.yaml").write_bytes(orjson.dumps(routes, option=orjson.OPT_INDENT_2))
+    written = folder / f"routes-{uuid4().hex}"
+    written.write_bytes(orjson.dumps(routes, option=orjson.OPT_INDENT_2))
+    written.replace(directory / "routes.yaml")  # a worker that reads it meanwhile sees all of it
     return directory
