@@ -243,6 +243,20 @@ BREAKS = (
         ("tests/flows/attacks/test_no_room.py::test_what_cannot_be_tried_again_for_want_of_room_is_buried_and_says_so",),
     ),
     Break(
+        "a baton that becomes due while its wait queue is read is forwarded",
+        "worker/state/baton_lease.py",
+        "    async with broker.channel(prefetch=1) as channel:\n        await channel.consume(wait_queue(",
+        "    return\n    async with broker.channel(prefetch=1) as channel:\n        await channel.consume(wait_queue(",
+        ("tests/brokers/test_due_batons.py::test_a_baton_that_becomes_due_while_somebody_looks_at_it_arrives",),
+    ),
+    Break(
+        "every channel that the broker closes is confirmed",
+        "worker/broker/rabbitmq/connection.py",
+        "NO_LIMIT_OF_FRAMES = 0",
+        "NO_LIMIT_OF_FRAMES = 10",
+        ("tests/brokers/test_many_channels.py::test_a_channel_that_the_broker_closes_is_free_again_while_much_is_written",),
+    ),
+    Break(
         "a baton that no worker can have written moves nothing",
         "worker/state/baton_lease.py",
         "if reason := baton.implausible(self._clock.now()):",
