@@ -21,7 +21,7 @@ from worker.state.cursor_admin import read_status
 CLOCK = SystemClock()
 DUE = 0.05
 SUBSCRIBERS = [f"s{number}" for number in range(15)]  # at once: the broker is then some milliseconds late
-ROUNDS = 8
+ROUNDS = 14
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def test_a_baton_that_becomes_due_while_somebody_looks_at_it_arrives(broke
         async with broker.channel(publishing=True) as channel:
             for _ in range(ROUNDS):
                 await put_baton(channel, CLOCK, subscriber, Baton(due=CLOCK.now() + DUE))
-                await asyncio.sleep(DUE + chance.uniform(-0.03, 0.005))
+                await asyncio.sleep(DUE + chance.uniform(-0.015, 0.006))
                 await look(broker, subscriber)
                 await until(arrived)
                 delivery = await channel.get(state_queue(subscriber))
