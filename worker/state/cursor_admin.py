@@ -41,10 +41,9 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
         return BatonStatus(None, "away", bootstrapped=False)
     born = await broker.queue_exists(born_marker(subscriber))
     async with broker.channel(publishing=True) as channel:
-        taken = await take_all(channel, subscriber)
+        taken = await take_all(broker, channel, subscriber)
         batons = decode_batons(taken, clock.now())
         if not batons:
-            await forward_due(broker, subscriber)
             return BatonStatus(None, "away", born)
         waiting = all(delivery.queue == wait_queue(subscriber) for delivery in taken)
         return BatonStatus(highest(batons), "waiting" if waiting else "due", born)
@@ -59,7 +58,7 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
     until = clock.monotonic() + patience
     while True:
         async with broker.channel(publishing=True) as channel:
-            taken = await take_all(channel, subscriber)
+            taken = await take_all(broker, channel, subscriber)
             if taken or clock.monotonic() >= until:
                 batons = decode_batons(taken, clock.now())
                 baton = outranking(successor(highest(batons) if batons else None), batons, clock.now())
@@ -67,7 +66,6 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
                 for delivery in taken:
                     await delivery.ack()
                 return baton
-        await forward_due(broker, subscriber)
         await clock.sleep(RETRY)
 
 
@@ -92,12 +90,14 @@ async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | No
     return baton
 
 
-async def take_all(channel: Channel, subscriber: str) -> list[Delivery]:
-    """Take every message of the baton's queues; they return when the channel closes."""
+async def take_all(broker: Broker, channel: Channel, subscriber: str) -> list[Delivery]:
+    """Take every message of the baton's queues; they return when the channel closes. If there is none, forward a baton that became due meanwhile."""
     taken = []
     for queue in (wait_queue(subscriber), state_queue(subscriber)):
         while (delivery := await channel.get(queue)) is not None:
             taken.append(delivery)
+    if not taken:
+        await forward_due(broker, subscriber)
     return taken
 
 
