@@ -59,7 +59,7 @@ HEADERS = """## Headers of a dead letter
 | `replays` | how many times an operator replayed it |
 
 The body is the message as it came. Headers of the sender stay. [Security](../security.md#headers-of-the-worker) says
-which headers the worker believes."""
+which headers the worker trusts."""
 
 
 def dead_classes_page() -> str:
