@@ -125,7 +125,7 @@ class RabbitChannel:
 
         `multiple`: also all earlier deliveries.
         """
-        with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
+        with translated("the channel was lost before the message was acknowledged; the broker delivers it again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_ack(tag, multiple=multiple)
 
@@ -140,7 +140,7 @@ class RabbitChannel:
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
         """Reject a delivery, for `Delivery.reject` and `Delivery.give_back`."""
-        with translated("the channel was lost before the message was given back; the broker hands it out again"):
+        with translated("the channel was lost before the message was given back; the broker delivers it again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_reject(tag, requeue=requeue)
 
