@@ -774,7 +774,7 @@ BREAKS = (
         "strict data: an unanswered lookup is no fault of the message",
         "worker/flows/lookups/ids.py",
         "            raise LookupUnanswered(entity, found.exchange)\n",
-        "            return Listed((), at)\n",
+        "            return ListedRows((), at)\n",
         (f"{UNIT}/flows/test_ids.py::test_a_failed_lookup_is_not_remembered_and_is_no_fault_of_the_message",),
     ),
     Break(

@@ -23,7 +23,7 @@ logger = structlog.get_logger()
 FLOW_PAUSE = 5.0
 
 
-class FlowKeeper:
+class FlowSupervisor:
     """Serves `flows`; `replace` changes them at run time."""
 
     def __init__(self, flows: Iterable[Flow], control: RouteControl, health: Health, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from worker.app.flow_keeper import FlowKeeper
+from worker.app.flow_keeper import FlowSupervisor
 from worker.app.wiring import Wiring
 from worker.config.routes import Routes
 from worker.flows.hooks.delivery_intake import DeliveryIntake
@@ -15,10 +15,10 @@ from worker.integrations.caller import IntegrationCaller
 from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.web.authentication import Authenticator
-from worker.web.public import Peers, endpoints_of, serve_public
+from worker.web.public import PeerLimits, endpoints_of, serve_public
 
 
-class PublicDoor:
+class PublicPort:
     """The public port: open from the first route that needs it until `opened` closes. `port`: None while it is not open."""
 
     def __init__(self, settings: Settings, intake: DeliveryIntake, metrics: Metrics, opened: AsyncExitStack) -> None:
@@ -36,7 +36,7 @@ class PublicDoor:
         self._intake.replace(routes.webhooks)
         if endpoints and self.port is None:
             settings = self._settings
-            peers = Peers(settings.public_proxies, settings.public_peer_connections)
+            peers = PeerLimits(settings.public_proxies, settings.public_peer_connections)
             serving = serve_public(settings.public_host, settings.public_port, self._authenticator, self._intake.receive, self._metrics, peers)
             self.port = await self._opened.enter_async_context(serving)
 
@@ -44,8 +44,8 @@ class PublicDoor:
 @dataclass(slots=True)
 class LiveRoutes:
     wiring: Wiring
-    keeper: FlowKeeper
-    door: PublicDoor
+    keeper: FlowSupervisor
+    door: PublicPort
     caller: IntegrationCaller
     lookups: Sequence[LookupEvaluator]
     """All evaluators whose expressions read tables."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from worker.app.route_places import RoutePlaces
+from worker.app.route_places import RouteQueues
 from worker.core.pauses import Pauses, told_pause
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED
-from worker.state.reports import ClientReport, Report, RouteReport, newest_reports
+from worker.state.reports import ClientReport, ReplicaReport, RouteReport, newest_reports
 from worker.state.route_control import newest_pauses
 
 ABSENT = "no replica reports this route"
@@ -19,7 +19,7 @@ FAILURE_COUNTS = frozenset({"subscriber"})
 """For these kinds one replica polls for all, so a failure on one replica is a failure of the route."""
 
 
-async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[RoutePlaces] = ()) -> dict[str, Any]:
+async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[RouteQueues] = ()) -> dict[str, Any]:
     """Return the JSON of `halo-worker status`. `places`: from the route files of this worker; reports add theirs. Raises `BrokerError`.
 
     {"replicas": [{"name", "version", "since", "ready"}],
@@ -45,9 +45,9 @@ async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[Ro
     }
 
 
-def known_places(places: Iterable[RoutePlaces], reports: Iterable[Report]) -> list[RoutePlaces]:
+def known_places(places: Iterable[RouteQueues], reports: Iterable[ReplicaReport]) -> list[RouteQueues]:
     """Return the routes that replicas report, then the routes that only the route files have."""
-    found = {each.name: RoutePlaces(each.name, each.kind, each.queues, each.dead) for report in reports for each in report.routes}
+    found = {each.name: RouteQueues(each.name, each.kind, each.queues, each.dead) for report in reports for each in report.routes}
     return list((found | {place.name: place for place in places if place.name not in found}).values())
 
 
@@ -58,7 +58,7 @@ async def total(broker: Broker, queues: Iterable[str]) -> int | None:
 
 
 def route_object(
-    place: RoutePlaces, reports: Sequence[Report], fresh: Sequence[Report], pauses: Pauses, now: float, *, backlog: int | None, dead: int
+    place: RouteQueues, reports: Sequence[ReplicaReport], fresh: Sequence[ReplicaReport], pauses: Pauses, now: float, *, backlog: int | None, dead: int
 ) -> dict[str, Any]:
     """Return one route over all replicas. While no replica runs, the values that only replicas know come from the last reports."""
     told = [route for report in reports for route in report.routes if route.name == place.name]
@@ -81,7 +81,7 @@ def route_object(
     }
 
 
-def state_of(place: RoutePlaces, current: Sequence[RouteReport], pauses: Pauses) -> tuple[str, str]:
+def state_of(place: RouteQueues, current: Sequence[RouteReport], pauses: Pauses) -> tuple[str, str]:
     if not current:
         paused = pauses.routes.get(place.name)
         return "down", f"{ABSENT}; {told_pause(paused)}" if paused is not None else ABSENT
@@ -92,7 +92,7 @@ def state_of(place: RoutePlaces, current: Sequence[RouteReport], pauses: Pauses)
     return (best.state, best.reason) if best.state in PREFERENCE else ("waiting", "it is about to be resumed")
 
 
-def by_client(reports: Iterable[Report]) -> list[list[ClientReport]]:
+def by_client(reports: Iterable[ReplicaReport]) -> list[list[ClientReport]]:
     """Return the replicas' reports about each client, in the order of names."""
     found: dict[str, list[ClientReport]] = {}
     for report in reports:

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from worker.config.routes import Routes
-from worker.config.sound_routes import SoundRoutes
+from worker.config.sound_routes import ValidRoutes
 from worker.core.errors import ConfigError
 from worker.core.ports import Clock
 from worker.flows.waiting import race
@@ -30,7 +30,7 @@ class Reloader:
     """
 
     directory: Path
-    load: Callable[[], Awaitable[SoundRoutes]]
+    load: Callable[[], Awaitable[ValidRoutes]]
     taken: Callable[[Routes, Sequence[str]], Awaitable[None]]
     refused: Callable[[Sequence[str]], None]
     clock: Clock

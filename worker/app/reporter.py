@@ -10,8 +10,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from worker import __version__
-from worker.app.flow_keeper import FlowKeeper
-from worker.app.route_places import RoutePlaces, places_of
+from worker.app.flow_keeper import FlowSupervisor
+from worker.app.route_places import RouteQueues, places_of
 from worker.config.routes import Routes
 from worker.core.errors import BrokerError
 from worker.core.health import Health, Part
@@ -19,7 +19,7 @@ from worker.core.pauses import told_pause
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED
 from worker.metrics import Metrics, values_of
-from worker.state.reports import ClientReport, Report, RouteReport, newest_reports, publish_report
+from worker.state.reports import ClientReport, ReplicaReport, RouteReport, newest_reports, publish_report
 from worker.state.route_control import RouteControl
 
 logger = structlog.get_logger()
@@ -42,7 +42,7 @@ class Reporter:
     name: str
     routes: Callable[[], Routes]
     problems: Callable[[], Sequence[str]]
-    keeper: FlowKeeper
+    keeper: FlowSupervisor
     control: RouteControl
     health: Health
     metrics: Metrics
@@ -77,7 +77,7 @@ class Reporter:
             while self.clock.monotonic() < until and self._standing(places) == told:
                 await self.clock.sleep(pace * min(SOONER, INTERVAL))
 
-    async def report(self, places: Sequence[RoutePlaces], interval: float) -> Report:
+    async def report(self, places: Sequence[RouteQueues], interval: float) -> ReplicaReport:
         """Return this replica's report; sends no request. It gathers thousands of routes in pieces, so that other work runs in between."""
         states = self._states(places)
         done = await gathered(self.metrics.succeeded, self.metrics.polled)
@@ -101,13 +101,13 @@ class Reporter:
             )
             routes.append(told)
         ready, problems = self.health.ready, tuple(self.problems()[:MOST_PROBLEMS])
-        return Report(self.name, __version__, self.since, self.clock.now(), interval, ready, tuple(routes), self._clients(), problems)
+        return ReplicaReport(self.name, __version__, self.since, self.clock.now(), interval, ready, tuple(routes), self._clients(), problems)
 
-    def _standing(self, places: Sequence[RoutePlaces]) -> Standing:
+    def _standing(self, places: Sequence[RouteQueues]) -> Standing:
         """Return `standing` of a report made now."""
         return self.health.ready, self._states(places), tuple(self.problems()[:MOST_PROBLEMS])
 
-    def _states(self, places: Sequence[RoutePlaces]) -> list[tuple[str, str, str]]:
+    def _states(self, places: Sequence[RouteQueues]) -> list[tuple[str, str, str]]:
         """Return name, state and reason of each route."""
         consuming, causes_of, parts = values_of(self.metrics.consuming), self._causes(), self.health.parts
         of_route: dict[str, list[Part]] = {}
@@ -129,7 +129,7 @@ class Reporter:
                 found.setdefault(route, []).append(cause)
         return found
 
-    def _state(self, place: RoutePlaces, all_parts: Mapping[str, Part], parts: Sequence[Part], *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
+    def _state(self, place: RouteQueues, all_parts: Mapping[str, Part], parts: Sequence[Part], *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
         if (pause := self.control.pause_of(place.name)) is not None:
             return "paused", told_pause(pause)
         if bad := [part.detail for part in parts if not part.ok]:
@@ -164,7 +164,7 @@ class Reporter:
                 found[route] = found.get(route, 0.0) + count
         return found
 
-    async def _look(self, broker: Broker, places: Sequence[RoutePlaces]) -> None:
+    async def _look(self, broker: Broker, places: Sequence[RouteQueues]) -> None:
         """Note which routes have nothing to do. Ask the broker only about routes that are busy or do not consume. Raises `BrokerError`."""
         unrouted = await broker.queue_depth(UNROUTED) or 0
         self.metrics.unrouted_waiting.set(unrouted)
@@ -198,6 +198,6 @@ async def gathered(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
     return found
 
 
-def standing(report: Report) -> Standing:
+def standing(report: ReplicaReport) -> Standing:
     """Return the part of a report whose change is reported soon."""
     return report.ready, [(route.name, route.state, route.reason) for route in report.routes], report.problems

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from worker.config.rereading import Asked, Files, Told, merged
+from worker.config.rereading import ReloadRequest, ReloadResult, RouteSources, merged
 from worker.config.routes import Routes
-from worker.config.sound_routes import SoundRoutes
+from worker.config.sound_routes import ValidRoutes
 from worker.core.errors import ConfigError, Problem
 from worker.evaluator.process import environment
 
@@ -21,16 +21,16 @@ LONGEST: Final = 300.0  # seconds; 500 routes take about 3
 class RouteReader:
     """Reads route files. `running`: returns the routes that the worker serves now."""
 
-    def __init__(self, files: Files, running: Callable[[], Routes]) -> None:
+    def __init__(self, files: RouteSources, running: Callable[[], Routes]) -> None:
         self._files = files
         self._running = running
 
-    async def read(self) -> SoundRoutes:
+    async def read(self) -> ValidRoutes:
         """Return the routes of the present files. Unchanged definitions are the same objects. Raises `ConfigError`, also when the process fails."""
         before = self._running()
         try:
             async with asyncio.timeout(LONGEST):
-                data = await self._asked(pickle.dumps(Asked(self._files, dict(before.sources)), pickle.HIGHEST_PROTOCOL))
+                data = await self._asked(pickle.dumps(ReloadRequest(self._files, dict(before.sources)), pickle.HIGHEST_PROTOCOL))
         except TimeoutError:
             raise self._failed(f"did not end within {LONGEST:.0f} s") from None
         except OSError as error:
@@ -39,7 +39,7 @@ class RouteReader:
             told = pickle.loads(data)  # noqa: S301  from a process of our own
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):  # the process stopped in the middle, or runs other code than this one
             told = None
-        if not isinstance(told, Told):
+        if not isinstance(told, ReloadResult):
             raise self._failed("gave no answer")
         return merged(before, told)
 

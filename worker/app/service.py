@@ -12,8 +12,8 @@ import structlog
 from worker.app.attachments import Attachments
 from worker.app.clients import Reload, lookup_evaluators, open_clients
 from worker.app.echo_guard import EchoGuard
-from worker.app.flow_keeper import FlowKeeper, tell_pauses
-from worker.app.live_routes import LiveRoutes, PublicDoor
+from worker.app.flow_keeper import FlowSupervisor, tell_pauses
+from worker.app.live_routes import LiveRoutes, PublicPort
 from worker.app.page.history import History
 from worker.app.permits import PermitRegistry
 from worker.app.reporter import Reporter
@@ -153,7 +153,7 @@ class Service:
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, evaluator, self.metrics, self.clock))
             intake = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics, self._is_paused)
             public = await stack.enter_async_context(AsyncExitStack())
-            door = PublicDoor(self.settings, intake, self.metrics, public)
+            door = PublicPort(self.settings, intake, self.metrics, public)
             await door.serve(self.routes)
             self.public_port = door.port
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
@@ -163,7 +163,7 @@ class Service:
                 services = ConsumerServices(self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
                 parts = (evaluator, evaluators, self._guard, intake, services, self._hide, replies, taken_from_replies(self.routes))
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, *parts)
-                keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
+                keeper = FlowSupervisor([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
                 self._live = LiveRoutes(wiring, keeper, door, caller, [evaluator, *evaluators.values()])
                 try:
                     return await self._attachments(keeper)
@@ -208,7 +208,7 @@ class Service:
         shared = common_topology() + self._permits.topology + self._guard.topology + (Topology() if self._tracer is None else trace_topology())
         return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=shared)
 
-    async def _attachments(self, keeper: FlowKeeper) -> TopologyMismatch | None:
+    async def _attachments(self, keeper: FlowSupervisor) -> TopologyMismatch | None:
         """Open one broker attachment after the other until `stop`, with a growing backoff between failures. Return at once what does not fit at the start."""
         first = True
         while not self._ending.is_set():
@@ -245,7 +245,7 @@ class Service:
         """Open a second attachment to this worker's broker, like `open_broker`."""
         return self._attaching.beside(name)
 
-    async def _serve(self, broker: Broker, keeper: FlowKeeper) -> None:
+    async def _serve(self, broker: Broker, keeper: FlowSupervisor) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
         await broker.declare(union([self._shared_topology(), *(flow.topology for flow in keeper.flows)]))
         self._codec.key = await shared_key(broker, self.clock)
@@ -285,7 +285,7 @@ class Service:
                 self.health.up("broker", "attached")
         raise ChannelLost(reason)
 
-    def _reporter(self, keeper: FlowKeeper) -> Reporter:
+    def _reporter(self, keeper: FlowSupervisor) -> Reporter:
         routes, problems = (lambda: self.routes), (lambda: self.problems)
         return Reporter(self.settings.instance, routes, problems, keeper, self.control, self.health, self.metrics, self.clock, self._since)
 

@@ -26,12 +26,12 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
-from worker.flows.polling.shared_reads import SharedReads
+from worker.flows.polling.shared_reads import AnswerCache
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.schedule import ScheduleFlow, schedule_topology
 from worker.flows.running.starting import Starter, runbook_topology, start_consumption, step_consumption
-from worker.flows.running.step import Performer, clients_of
+from worker.flows.running.step import StepExecutor, clients_of
 from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
@@ -73,7 +73,7 @@ class Wiring:
     hide: Callable[[str], str]
     replies: DirectReplies
     taken: frozenset[str]
-    shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
+    shared: AnswerCache = field(default_factory=lambda: AnswerCache(monotonic))
     """The reads that subscribers of this replica share."""
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
@@ -123,7 +123,7 @@ class Wiring:
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
-        performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
+        performer = StepExecutor(self.caller, self.guard.recording(self.clients), self.evaluators)
         steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.services.clock, self.hide, self.services.tracer, broker=self.current)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from worker.changes.pages import PAGE_SIZE, Page
-from worker.changes.position import Position, Window, complete, incomplete
+from worker.changes.position import Position, StampWindow, complete, incomplete
 
 MAX_PASSES = 3
 MAX_PAGES = 20_000
@@ -29,7 +29,7 @@ def after_first(position: Position, page: Page, *, paged: bool) -> Position:
     return backwards(replace(position, step=rows), whole=False)
 
 
-def after_forwards(position: Position, page: Page, window: Window | None, *, repeated: bool, fresh: bool) -> Position:
+def after_forwards(position: Position, page: Page, window: StampWindow | None, *, repeated: bool, fresh: bool) -> Position:
     """Without a count only an empty page is the end."""
     beyond = position.count is not None and position.page > last_page(position) > 1
     if not page.rows or (beyond and not fresh and not position.before):  # past the end some lists repeat the last page or start again
@@ -48,7 +48,7 @@ def after_forwards(position: Position, page: Page, window: Window | None, *, rep
     return replace(position, page=position.page + 1)
 
 
-def after_backwards(position: Position, page: Page, window: Window | None, *, repeated: bool) -> Position:
+def after_backwards(position: Position, page: Page, window: StampWindow | None, *, repeated: bool) -> Position:
     if repeated and (position.count or 0) > len(page.rows):
         return incomplete(position, f"page {position.page} repeats the page before: Halo ignores paging here")
     if position.page == last_page(position) and len(page.rows) >= position.step and not position.end:
@@ -62,13 +62,13 @@ def after_backwards(position: Position, page: Page, window: Window | None, *, re
     return after_open_window(position, window)
 
 
-def after_whole_list(position: Position, window: Window | None) -> Position:
+def after_whole_list(position: Position, window: StampWindow | None) -> Position:
     if position.ascending and not position.rows_missing:
         return complete(position)
     return after_unordered(position) if window is None else after_open_window(position, window)
 
 
-def after_open_window(position: Position, window: Window) -> Position:
+def after_open_window(position: Position, window: StampWindow) -> Position:
     """The next scan reads the overlap again. Read the rest of the window once more, closed."""
     reached = position.reached if position.newest is not None else None
     if reached is None:

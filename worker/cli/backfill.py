@@ -11,7 +11,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from worker.cli.console import errors, output, write_json
-from worker.cli.cursor import Desk, moment_of, stamp
+from worker.cli.cursor import CursorContext, moment_of, stamp
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.entropy import new_id
@@ -34,14 +34,14 @@ def backfill(name: str, since: str | None, environment: Mapping[str, str], *, st
     """Return 1 when the backfill ended before it was complete. Raises `ConfigError`, `BrokerError`, `CannotBackfill`, `CannotReplaceBaton`."""
     if (since is not None) + status + cancel != 1:
         raise ConfigError([Problem("backfill", 0, 0, "say one of --from ISO, --status and --cancel")])
-    desk = BackfillDesk(environment, name)
+    desk = BackfillContext(environment, name)
     if since is not None:
         desk.require_list()
         return asyncio.run(desk.begin(moment_of(since, "--from"), follow=errors().is_terminal if wait is None else wait, as_json=as_json))
     return asyncio.run(desk.cancel(as_json=as_json) if cancel else desk.status(follow=bool(wait), as_json=as_json))
 
 
-class BackfillDesk(Desk):
+class BackfillContext(CursorContext):
     """The one subscriber that the command is about."""
 
     def require_list(self) -> None:

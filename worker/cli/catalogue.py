@@ -19,7 +19,7 @@ from worker.cli.check_formats import as_object
 from worker.cli.console import counted, errors, output, table, write_json
 from worker.cli.problems import print_problems
 from worker.config.loader import SUFFIXES, load_routes
-from worker.config.references import Compared
+from worker.config.references import CatalogueOverride
 from worker.config.routes import Client, Routes
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import choices
@@ -44,7 +44,7 @@ def compare(source: str, directory: Path, environment: Mapping[str, str], secret
     exist = client is not None or has_routes(directory)
     problems: Sequence[Problem] = ()
     if exist:
-        problems = files.misfits(Compared(theirs, client), files.load().warnings)
+        problems = files.misfits(CatalogueOverride(theirs, client), files.load().warnings)
     if as_json:
         lacking = [as_object(problem) for problem in problems] if exist else None
         write_json({"fits": not problems, "operations": len(theirs.operations()), "differences": [asdict(each) for each in found], "routes": lacking})
@@ -65,7 +65,7 @@ class RouteFiles:
         """Raises `ConfigError`."""
         return load_routes(self.directory, self.environment, self.secrets)
 
-    def misfits(self, compared: Compared, known: Sequence[Problem]) -> Sequence[Problem]:
+    def misfits(self, compared: CatalogueOverride, known: Sequence[Problem]) -> Sequence[Problem]:
         """Return each part that the routes use and the catalogue lacks, with its place in the route files. `known`: warnings that have another reason."""
         problems: Sequence[Problem] = ()
         try:

@@ -47,7 +47,7 @@ class CannotMove(WorkerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class CursorMove:
     """An operator's move. `successor`: returns the new baton; `sentence`: says what happens then; `since`: returns the start of the repeated records."""
 
     successor: Callable[[Baton | None], Baton]
@@ -58,21 +58,21 @@ class Move:
 
 def show(name: str, environment: Mapping[str, str], *, as_json: bool) -> int:
     """Show the cursor. Raises `ConfigError`, `BrokerError`."""
-    return asyncio.run(Desk(environment, name).show(as_json=as_json))
+    return asyncio.run(CursorContext(environment, name).show(as_json=as_json))
 
 
 def set_to(name: str, at: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Move the cursor to a time. Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotReplaceBaton`."""
     moment = moment_of(at)
-    desk = Desk(environment, name)
+    desk = CursorContext(environment, name)
     desk.require_cursor()
-    return asyncio.run(desk.move(Move(lambda baton: with_cursor(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
+    return asyncio.run(desk.move(CursorMove(lambda baton: with_cursor(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
 
 
 def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Move the cursor back from its present place, like `set_to`."""
     seconds = duration_of(by)
-    desk = Desk(environment, name)
+    desk = CursorContext(environment, name)
     desk.require_cursor()
 
     def since(baton: Baton | None) -> datetime:
@@ -82,18 +82,18 @@ def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool)
             raise CannotMove(f"{name} has not ended its first scan: there is nothing to go back from")
         return (baton.cursor or datetime.fromtimestamp(baton.polled, UTC)) - timedelta(seconds=seconds)
 
-    return asyncio.run(desk.move(Move(lambda baton: with_cursor(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
+    return asyncio.run(desk.move(CursorMove(lambda baton: with_cursor(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
 
 
 def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Start the subscriber as at its first poll. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
-    desk = Desk(environment, name)
+    desk = CursorContext(environment, name)
     start = desk.route.start
     since = start if isinstance(start, datetime) else None
-    return asyncio.run(desk.move(Move(lambda _: Baton(), lambda _: first_day(desk.route), lambda _: since, waits=False), dry_run=dry_run))
+    return asyncio.run(desk.move(CursorMove(lambda _: Baton(), lambda _: first_day(desk.route), lambda _: since, waits=False), dry_run=dry_run))
 
 
-class Desk:
+class CursorContext:
     """The settings, the routes and the one subscriber that a command is about."""
 
     def __init__(self, environment: Mapping[str, str], name: str) -> None:
@@ -124,7 +124,7 @@ class Desk:
                 output().print(f"{member.replace('_', ' '):12} {value}", soft_wrap=True)
         return GOOD
 
-    async def move(self, move: Move, *, dry_run: bool) -> int:
+    async def move(self, move: CursorMove, *, dry_run: bool) -> int:
         async with self.broker() as broker:
             status = await self._status(broker, move)
             if dry_run:
@@ -143,7 +143,7 @@ class Desk:
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
 
-    async def _status(self, broker: Broker, move: Move) -> BatonStatus:
+    async def _status(self, broker: Broker, move: CursorMove) -> BatonStatus:
         """Return the baton, and wait for it while a replica holds it. A baton that does not return is gone."""
         status = await read_status(broker, SystemClock(), self.route.name)
         if status.baton is not None or not status.bootstrapped or not move.waits:

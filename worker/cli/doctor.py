@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from worker.app.doctor.check import Check, Verdict, healthy
+from worker.app.doctor.check import Check, CheckStatus, healthy
 from worker.app.doctor.examination import examine
 from worker.cli.console import counted, output, write_json
 from worker.config.loader import load_routes
@@ -17,7 +17,12 @@ from worker.logs import configure
 from worker.settings import load_settings
 
 FAILED = 1
-MARKS = {Verdict.GOOD: ("ok  ", "green"), Verdict.WARNING: ("warn", "yellow"), Verdict.FAILED: ("FAIL", "bold red"), Verdict.UNKNOWN: ("?   ", "dim")}
+MARKS = {
+    CheckStatus.GOOD: ("ok  ", "green"),
+    CheckStatus.WARNING: ("warn", "yellow"),
+    CheckStatus.FAILED: ("FAIL", "bold red"),
+    CheckStatus.UNKNOWN: ("?   ", "dim"),
+}
 
 
 def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
@@ -42,7 +47,7 @@ def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
     if as_json:
         write_json({"healthy": good, "checks": [asdict(check) for check in checks]})
     else:
-        counts = ", ".join(f"{sum(check.verdict is verdict for check in checks)} {verdict}" for verdict in Verdict)
+        counts = ", ".join(f"{sum(check.verdict is verdict for check in checks)} {verdict}" for verdict in CheckStatus)
         output().print(Text(f"{counted(len(checks), 'check')}: {counts}", style="green" if good else "bold red"), soft_wrap=True)
     return 0 if good else FAILED
 

@@ -13,7 +13,7 @@ from worker.core.json_codec import decode
 from worker.core.text_files import UnreadableFile, read_regular
 from worker.translation.copies import FOLDER, LARGEST, Kind, all_copies, copy_path
 from worker.translation.documents import Documents
-from worker.translation.importing import Result, Translation
+from worker.translation.importing import TranslatedDocument, Translation
 from worker.translation.route_text import route_text
 
 SECTION = {"runbook": "runbooks", "integration": "integrations"}
@@ -38,11 +38,11 @@ def read_documents(files: Sequence[Path]) -> Documents:
     return found
 
 
-def file_of(result: Result) -> str:
+def file_of(result: TranslatedDocument) -> str:
     return f"{result.copy.kind}-{result.report.target}.yaml"
 
 
-def text_of(result: Result) -> str:
+def text_of(result: TranslatedDocument) -> str:
     kind = result.copy.kind
     comment = f"Halo's {kind} “{result.report.name}”. What has no member here is in {FOLDER}/{kind}-{result.report.target}.json."
     return route_text(comment, {SECTION[kind]: {result.report.target: result.definition}})
@@ -74,7 +74,7 @@ def refuse_unsound(translation: Translation, directory: Path, client: str | None
                     del results[name]
 
 
-def results_of(translation: Translation) -> list[Result]:
+def results_of(translation: Translation) -> list[TranslatedDocument]:
     return [*translation.integrations.values(), *translation.runbooks.values()]
 
 
@@ -96,7 +96,7 @@ def problems_of(translation: Translation, directory: Path, client: str | None, e
         return compile_directory(trial, stated, Path(folder), placeholders=True).problems
 
 
-def place_of(result: Result, problem: Problem) -> str:
+def place_of(result: TranslatedDocument, problem: Problem) -> str:
     """Return Halo's name for the place of a mistake, as exactly as the line allows."""
     lines = text_of(result).splitlines()[: problem.line]
     within = next(

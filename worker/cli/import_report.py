@@ -9,7 +9,7 @@ from rich.text import Text
 
 from worker.cli.console import counted, output, table, write_json
 from worker.translation.importing import Translation
-from worker.translation.report import Report
+from worker.translation.report import TranslationReport
 
 GOOD, REFUSED = 0, 1
 
@@ -26,7 +26,7 @@ def show_import(translation: Translation, directory: Path, files: Sequence[str],
     return GOOD if translation.sound else REFUSED
 
 
-def show_report(report: Report) -> None:
+def show_report(report: TranslationReport) -> None:
     console = output()
     console.print(Text.assemble((f"{report.kind} {report.name}", "bold"), f" → {report.file}" if report.file else " → not written"), soft_wrap=True)
     if report.lines and report.file:

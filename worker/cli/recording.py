@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.app.planning.examples import expectation_of
-from worker.app.planning.planner import Input, Route, open_planner
+from worker.app.planning.planner import PlanInput, Route, open_planner
 from worker.cli.console import counted, output
 from worker.cli.documents import read_documents
 from worker.cli.example_writer import NoPlace, add_examples
@@ -92,6 +92,6 @@ async def expected(routes: Routes, settings: Settings, route: Route, inputs: lis
         open_planner(routes, settings, [route], evaluator, StillClock(time.time())) as planner,
     ):
         for given in inputs:
-            plan = await planner.plan(route, Input(encode(given)), LocalLedger())
+            plan = await planner.plan(route, PlanInput(encode(given)), LocalLedger())
             made.append({"name": f"recorded: {plan.outcome}", "given": given, "expect": expectation_of(route, plan)})
     return made

@@ -11,12 +11,12 @@ import structlog
 
 from worker import __version__
 from worker.app import Service
-from worker.app.page.desk import PageDesk
+from worker.app.page.desk import ServicePageBackend
 from worker.app.reloading import Reloader, skipped
 from worker.app.route_reader import RouteReader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
-from worker.config.rereading import Files
+from worker.config.rereading import RouteSources
 from worker.config.routes import Grant, Routes
 from worker.config.sound_routes import load_sound_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
@@ -35,7 +35,7 @@ def run(environment: Mapping[str, str]) -> int:
     """Run until stopped, and return the exit code. 0: drained; 1: messages in flight were cut off; 2: the service cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
-    files = Files(settings.routes, settings.secrets, dict(environment), skip=settings.on_broken_routes == "skip")
+    files = RouteSources(settings.routes, settings.secrets, dict(environment), skip=settings.on_broken_routes == "skip")
     loaded = files.load()
     routes = loaded.routes
     hidden = HiddenSecrets(routes)
@@ -65,7 +65,7 @@ class HiddenSecrets:
         return self.routes.secrets.hide(text)
 
 
-async def serve(settings: Settings, service: partial[Service], files: Files, hidden: HiddenSecrets) -> bool:
+async def serve(settings: Settings, service: partial[Service], files: RouteSources, hidden: HiddenSecrets) -> bool:
     """Serve with the admin port and the signals; True when everything in flight ended."""
     async with stop_on_signals() as stop, asked_by_hangup() as asked:
         embedded = settings.amqp_url.get_secret_value().startswith("memory:")
@@ -82,7 +82,7 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
         if embedded:
             logger.warning("broker.embedded", note="memory:// exists in this process only: everything in it is lost when it ends")
         shorten_pauses()
-        desk = PageDesk(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
+        desk = ServicePageBackend(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
         token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
         page = PageSettings(desk, worker.clock, token, settings.admin_hosts)
         async with desk.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
@@ -96,7 +96,7 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
         return drained
 
 
-async def reload(settings: Settings, worker: Service, files: Files, hidden: HiddenSecrets, asked: asyncio.Event) -> None:
+async def reload(settings: Settings, worker: Service, files: RouteSources, hidden: HiddenSecrets, asked: asyncio.Event) -> None:
     """Apply changed route files until cancelled."""
 
     async def taken(routes: Routes, problems: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ from worker.settings import Settings, load_settings
 from worker.translation.copies import json_text
 from worker.translation.documents import Documents
 from worker.translation.halo_steps import is_number
-from worker.translation.secrets import SecretTaker, written
+from worker.translation.secrets import SecretExtractor, written
 
 GOOD = 0
 DETAILS = {"includedetails": "true"}
@@ -65,7 +65,7 @@ def pull(client: str, name: str, environment: Mapping[str, str], options: PullOp
 
 def shown(documents: Documents) -> dict[str, Any]:
     """Return the documents in a form that may be saved."""
-    taker = SecretTaker()
+    taker = SecretExtractor()
     cleaned = {kind: [taker.clean(each, str(each.get("name"))) for each in getattr(documents, kind)] for kind in ("runbooks", "integrations", "methods")}
     found: dict[str, Any] = written(cleaned)
     return found

@@ -64,7 +64,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     recorder = dry_recorder(options, runbook, routes.runbooks) if options.dry_run else None
     if options.answers and recorder is None:
         raise WrongInput("it is for `--dry-run`: without it the methods themselves answer", ANSWER)
-    told = Told(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
+    told = StepPrinter(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
     result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, told, options.limit)))
     if options.as_json:
         write_json(result, indent=False)
@@ -110,7 +110,7 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
 
 
 @dataclass
-class Told:
+class StepPrinter:
     """Prints each step, and collects the output of `--json`."""
 
     console: Console
@@ -149,7 +149,7 @@ class Told:
         self.steps.append(step)
 
 
-async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, told: Told, limit: float) -> dict[str, Any]:
+async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, told: StepPrinter, limit: float) -> dict[str, Any]:
     """Return the end of the run with its steps; `timeout` when the run does not end in time."""
     follower: RunFollower | None = None
     try:

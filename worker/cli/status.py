@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from worker.app.overview import overview
-from worker.app.route_places import RoutePlaces, places_of
+from worker.app.route_places import RouteQueues, places_of
 from worker.broker.open import MEMORY, open_broker
 from worker.cli.console import counted, output, table, write_json
 from worker.config.sound_routes import load_sound_routes
@@ -43,7 +43,7 @@ def require_broker(settings: Settings) -> None:
         raise ConfigError([Problem("WORKER_AMQP_URL", 0, 0, "memory:// exists within one process: set the address of the broker that the worker uses")])
 
 
-def places_at_hand(settings: Settings, environment: Mapping[str, str]) -> list[RoutePlaces]:
+def places_at_hand(settings: Settings, environment: Mapping[str, str]) -> list[RouteQueues]:
     """Return the places of this machine's route files, if it has any: replicas report theirs."""
     try:
         return places_of(load_sound_routes(settings.routes, environment, settings.secrets).routes)
@@ -51,7 +51,7 @@ def places_at_hand(settings: Settings, environment: Mapping[str, str]) -> list[R
         return []
 
 
-async def shown(settings: Settings, places: list[RoutePlaces], *, watch: bool, as_json: bool) -> int:
+async def shown(settings: Settings, places: list[RouteQueues], *, watch: bool, as_json: bool) -> int:
     clock, console = SystemClock(), output()
     async with open_broker(settings.amqp_url.get_secret_value(), name="halo-worker status", heartbeat=settings.heartbeat) as broker:
         key = await shared_key(broker, clock)
@@ -65,7 +65,7 @@ async def shown(settings: Settings, places: list[RoutePlaces], *, watch: bool, a
     return GOOD if is_well(found) else NOT_WELL
 
 
-async def watched(broker: Broker, clock: SystemClock, key: bytes, places: list[RoutePlaces], console: Console, *, as_json: bool) -> int:
+async def watched(broker: Broker, clock: SystemClock, key: bytes, places: list[RouteQueues], console: Console, *, as_json: bool) -> int:
     """Show the status until interrupted: one JSON text per line, or a table that is drawn again."""
     if as_json:
         while True:

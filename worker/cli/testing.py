@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from worker.app.planning.examples import Result, examples_of, run_example
+from worker.app.planning.examples import ExampleResult, examples_of, run_example
 from worker.app.planning.planner import open_planner
 from worker.cli.console import counted, errors, output, write_json
 from worker.cli.junit import write_junit
@@ -49,7 +49,7 @@ def run_tests(directory: Path | None, environment: Mapping[str, str], *, junit: 
     return GOOD if results and all(result.passed for result in results) else FAILED
 
 
-async def run_all(routes: Routes, settings: Settings) -> list[Result]:
+async def run_all(routes: Routes, settings: Settings) -> list[ExampleResult]:
     """Run the examples one after the other, with a progress bar on a terminal."""
     examples, console = examples_of(routes), errors()
     async with open_evaluator(Limits(settings.expression_memory)) as evaluator:
@@ -59,7 +59,7 @@ async def run_all(routes: Routes, settings: Settings) -> list[Result]:
                 return [hidden(await run_example(planner, *each), routes) for each in progress.track(examples, description="examples")]
 
 
-def hidden(result: Result, routes: Routes) -> Result:
+def hidden(result: ExampleResult, routes: Routes) -> ExampleResult:
     """Return the result without the secrets that route files put into requests."""
     if result.passed:
         return result
@@ -73,7 +73,7 @@ def untested(routes: Routes) -> list[str]:
     return [name for kind in kinds for name, route in kind.items() if not route.examples]
 
 
-def show(results: Sequence[Result], without: Sequence[str]) -> None:
+def show(results: Sequence[ExampleResult], without: Sequence[str]) -> None:
     console = output()
     for result in results:
         mark, style = ("pass", "green") if result.passed else ("FAIL", "bold red")
@@ -102,7 +102,7 @@ def shown(value: Any) -> str:
     return dumps(value).decode()[:SHOWN]
 
 
-def as_object(result: Result) -> dict[str, Any]:
+def as_object(result: ExampleResult) -> dict[str, Any]:
     """Return the object that `--json` prints, one per line."""
     differences = [
         {"place": each.place} | {name: value for name, value in (("expected", each.expected), ("found", each.found)) if value is not ABSENT}

@@ -14,8 +14,8 @@ from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
 from worker.config.expression_literals import literal_errors
 from worker.config.lookup_calls import call_problems
-from worker.config.mappings import Absent, Composer, Gap, MissingRule, Place, concatenate, settled
-from worker.config.paths import Scope, simple_path
+from worker.config.mappings import AbsentValue, Composer, Gap, MemberPlace, MissingRule, concatenate, settled
+from worker.config.paths import PathScope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
 from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, tokens
@@ -46,7 +46,7 @@ class CompiledTemplate:
         self._missing = missing
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
-        return settled(self._part(await self._batch.values(Scope(context, bindings), evaluator)), self._missing)
+        return settled(self._part(await self._batch.values(PathScope(context, bindings), evaluator)), self._missing)
 
 
 class CompiledCondition:
@@ -57,7 +57,7 @@ class CompiledCondition:
         self._batch = batch
 
     async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
-        return truth(self._part(await self._batch.values(Scope(context, bindings), evaluator)))
+        return truth(self._part(await self._batch.values(PathScope(context, bindings), evaluator)))
 
 
 def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
@@ -66,7 +66,7 @@ def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing
     composer = Composer(
         missing, lambda text, where, place: text_part(text, where, place, compilation, whole=missing == "fail" or place.optional), compilation.problems
     )
-    part = composer.part(value, location, Place((name,) if name else ()))
+    part = composer.part(value, location, MemberPlace((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
     return CompiledTemplate(part, compilation.batch, missing)
@@ -99,7 +99,7 @@ def bare_part(text: str, location: SourceLocation, member: str = "") -> tuple[Pa
     return part, compilation.batch
 
 
-def text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> Part:
+def text_part(text: str, location: SourceLocation, place: MemberPlace, compilation: Compilation, *, whole: bool) -> Part:
     """Compile a text. `whole`: in a longer text every expression must yield a value; otherwise the text has a gap there."""
     try:
         single = whole_expression(text)
@@ -129,11 +129,11 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
     compilation.problems += call_problems(text, embedded.start, location)
     index = compilation.batch.add(BatchedExpression(text, variables, simple_path(text), f"`{member}`: {place}" if member else place))
-    absent = Absent((Gap(place, member),))
+    absent = AbsentValue((Gap(place, member),))
     return partial(value_or_absent, index, absent)
 
 
-def value_or_absent(index: int, absent: Absent, values: Sequence[Any]) -> Any:
+def value_or_absent(index: int, absent: AbsentValue, values: Sequence[Any]) -> Any:
     value = values[index]
     return absent if value is UNDEFINED else value
 

@@ -25,7 +25,7 @@ DATES = frozenset(("lastupdatefromdate", "lastupdatetodate"))
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class ParameterRules:
     """The rules for parameters. `own`: query parameters that the worker sets, in lower case."""
 
     catalogue: Catalogue
@@ -59,13 +59,13 @@ def own_parameters(operation: Operation, *, by_date: bool = False) -> frozenset[
     return (PAGING if listing.paged else frozenset()) | (DATES if by_date else frozenset())
 
 
-def request_parameters(node: ConfigNode, checks: Checks) -> RequestParameters:
+def request_parameters(node: ConfigNode, checks: ParameterRules) -> RequestParameters:
     """The parameters under `path` and `query`."""
     path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
     return RequestParameters({name: template(member) for name, member in path.items()}, {name: template(member) for name, member in query.items()})
 
 
-def path_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
+def path_nodes(node: ConfigNode, checks: ParameterRules) -> Mapping[str, ConfigNode]:
     """The node of each path parameter, by its published name."""
     published = {name.lower(): name for name in checks.operation.path_parameters}
     found: dict[str, ConfigNode] = {}
@@ -116,7 +116,7 @@ def unknown_path_parameter(operation: Operation, name: str) -> str:
     return f"{operation.entity} has no path parameter `{name}`{near}"
 
 
-def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
+def query_nodes(node: ConfigNode, checks: ParameterRules) -> Mapping[str, ConfigNode]:
     """The node of each query parameter, by its published name."""
     found: dict[str, ConfigNode] = {}
     for name, member in node.members.items():
@@ -133,12 +133,12 @@ def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
     return found
 
 
-def missing_path(checks: Checks, given: Iterable[str]) -> list[str]:
+def missing_path(checks: ParameterRules, given: Iterable[str]) -> list[str]:
     """Return the parameters of the path without a source."""
     return [name for name in checks.operation.path_parameters if name not in set(given)]
 
 
-def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> Iterable[str]:
+def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: ParameterRules) -> Iterable[str]:
     """Check that a mapping has only these keys, and parameters that the operation knows. Return the path parameters that it supplies."""
     if isinstance(node.value, list):
         node.add_error(f"`{node.name}` must be a mapping with {', '.join(keys)}, or one JSONata text")
@@ -161,7 +161,7 @@ def supplies_any_path(node: ConfigNode) -> bool:
     return node.exists and (not isinstance(node.value, dict) or isinstance(node.value.get("path"), str))
 
 
-def require_path(route: ConfigNode, checks: Checks, given: Iterable[str], holder: str) -> None:
+def require_path(route: ConfigNode, checks: ParameterRules, given: Iterable[str], holder: str) -> None:
     """Add an error for the parameters of the path without a source."""
     if missing := missing_path(checks, given):
         names = " and ".join(f"`{name}`" for name in missing)

@@ -15,8 +15,8 @@ import structlog
 
 from worker.config.expression_batch import ExpressionBatch
 from worker.config.expressions import Compilation, expression_part, nothing
-from worker.config.mappings import Composer, MissingRule, Place, as_text, concatenate, settled
-from worker.config.paths import Scope
+from worker.config.mappings import Composer, MemberPlace, MissingRule, as_text, concatenate, settled
+from worker.config.paths import PathScope
 from worker.config.run_values import RunTemplate, Values
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
@@ -60,7 +60,7 @@ class CompiledRunTemplate:
         return self._names
 
     async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        return settled(self._part(RunInput(values, await self._batch.values(Scope(values.context(), values.bindings), evaluator))), self._missing)
+        return settled(self._part(RunInput(values, await self._batch.values(PathScope(values.context(), values.bindings), evaluator))), self._missing)
 
 
 class BoundRunTemplate:
@@ -87,10 +87,10 @@ def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION, mis
     compilation = Compilation()
     check_member_names(value, location, compilation)
 
-    def text_part(text: str, where: SourceLocation, place: Place) -> RunPart:
+    def text_part(text: str, where: SourceLocation, place: MemberPlace) -> RunPart:
         return run_text_part(text, where, place, compilation, whole=missing == "fail" or place.optional)
 
-    part = Composer(missing, text_part, compilation.problems).part(value, location, Place((name,) if name else ()))
+    part = Composer(missing, text_part, compilation.problems).part(value, location, MemberPlace((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
     return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch, missing)
@@ -147,7 +147,7 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
         check_member_names(member, place, compilation)
 
 
-def run_text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> RunPart:
+def run_text_part(text: str, location: SourceLocation, place: MemberPlace, compilation: Compilation, *, whole: bool) -> RunPart:
     """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text.
 
     `whole`: in a longer text every expression must yield a value. At an optional place a single missing variable yields nothing instead of null.

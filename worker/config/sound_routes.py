@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.config.loader import LeftOut, compile_directory
+from worker.config.loader import Exclusions, compile_directory
 from worker.config.routes import Routes
 from worker.core.errors import ConfigError, Problem
 from worker.core.route_names import meant
 
 
 @dataclass(frozen=True, slots=True)
-class SoundRoutes:
+class ValidRoutes:
     """`routes`: the definitions without a mistake that refer to none with a mistake. `problems`: the mistakes in the rest."""
 
     routes: Routes
@@ -35,18 +35,18 @@ class SoundRoutes:
         return f"{', '.join(files)}: {count} mistake{'' if count == 1 else 's'}; what it concerns is left out (`halo-worker check` lists it)" if files else ""
 
 
-def load_sound_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, whole_files: bool = False) -> SoundRoutes:
+def load_sound_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, whole_files: bool = False) -> ValidRoutes:
     """Leave out each definition with a mistake, or with `whole_files` its file, and then every definition that refers to a part that is left out.
 
     Raises `ConfigError` if a mistake belongs to no route file, and if no sound definition is left.
     """
-    left, told = LeftOut(), list[Problem]()
+    left, told = Exclusions(), list[Problem]()
     while True:
         compiled = compile_directory(directory, environment, secrets, left=left)
         if not compiled.problems:
-            return SoundRoutes(compiled.routes, tuple(told))
+            return ValidRoutes(compiled.routes, tuple(told))
         told += compiled.problems if not told else []
-        more = left.with_more(compiled.problems, compiled.definitions, whole_files=whole_files and left == LeftOut())
+        more = left.with_more(compiled.problems, compiled.definitions, whole_files=whole_files and left == Exclusions())
         if more == left or not more.files <= set(compiled.files):
             raise ConfigError(told)
         left = more

@@ -35,7 +35,7 @@ QUOTE_VARIABLE = 'put a variable inside braces or brackets in quotes: {secret: "
 QUOTE_IT = 'put an expression that begins a value in quotes: "{{ … }}"'
 
 
-class Stop(Exception):
+class ParseAborted(Exception):
     """The rest of the file cannot be read after this error."""
 
 
@@ -43,11 +43,11 @@ def read_yaml(file: RouteFile) -> ConfigNode:
     """The root of the file. Raises `ConfigError` with every error; after an error of syntax the rest is not read."""
     if len(file.text) > MAX_CHARACTERS:
         raise ConfigError([Problem(file.name, 0, 0, f"the file has {len(file.text):,} characters; at most {MAX_CHARACTERS:,} are read")])
-    reader = Reader(file)
+    reader = NodeBuilder(file)
     root = ConfigNode(file)
     try:
         root = reader.root()
-    except Stop:
+    except ParseAborted:
         pass
     except MarkedYAMLError as error:
         reader.problems.append(syntax_problem(file, error))
@@ -59,7 +59,7 @@ def read_yaml(file: RouteFile) -> ConfigNode:
     return root
 
 
-class Reader:
+class NodeBuilder:
     """Builds nodes from the parser's events, and refuses every value that route files may not hold."""
 
     def __init__(self, file: RouteFile) -> None:
@@ -145,7 +145,7 @@ class Reader:
 
     def _stop(self, event: Event, message: str) -> NoReturn:
         self._add_error(event, message)
-        raise Stop
+        raise ParseAborted
 
 
 def place_of(event: Event) -> SourceSpan:

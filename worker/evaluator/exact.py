@@ -55,7 +55,7 @@ DIFFERENT: Final = object()
 """A part that equals no other part."""
 
 
-class Changed(Exception):
+class PrecisionLost(Exception):
     """A part of the result depends on digits that the engine does not hold."""
 
 
@@ -157,7 +157,7 @@ def equates_sums(marks: frozenset[str], functions: frozenset[str]) -> bool:
 
 
 def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any], texts: Sequence[Any]) -> Any:
-    """Merge the results with stand-ins into one. `between`: with the neighbours; `texts`: with the texts; each empty if it proves nothing. Raises `Changed`."""
+    """Merge the results with stand-ins into one. `between`: with the neighbours; `texts`: with the texts; each empty if it proves nothing. Raises `PrecisionLost`."""
     first = results[0]
     if same_type(results):
         if isinstance(first, dict) and all(each.keys() == first.keys() for each in results):
@@ -173,7 +173,7 @@ def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], 
         return first
     if between and same_type(between) and all(each == between[0] for each in between):
         return between[0]
-    raise Changed
+    raise PrecisionLost
 
 
 def same_type(values: Sequence[Any]) -> bool:

@@ -25,7 +25,7 @@ from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
 from worker.core.exact_numbers import has_long_number, loads
 from worker.core.lookups import LookupAnswer, Needed
-from worker.evaluator.exact import Changed, ExactNumbers, equates_sums, is_monotonic, merged, substituted
+from worker.evaluator.exact import ExactNumbers, PrecisionLost, equates_sums, is_monotonic, merged, substituted
 from worker.evaluator.functions import Functions
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
 
@@ -75,7 +75,7 @@ def handle_of(context: Any) -> jsonatapy.JsonataData:
         raise ExpressionError("the input holds a value that expressions cannot take") from None
 
 
-class Input:
+class EvaluationInput:
     """A context: as JSON, in the engine's form, with the answers to its lookups and one time limit for all its expressions."""
 
     def __init__(self, text: bytes, seconds: float, answers: Mapping[str, LookupAnswer] = NO_ANSWERS) -> None:
@@ -120,7 +120,7 @@ class Expression:
         self._monotonic = is_monotonic(marks, self._variables)
         self._equates_sums = equates_sums(marks, self._variables)
 
-    def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
+    def evaluate(self, given: EvaluationInput, bindings: Mapping[str, Any]) -> Any:
         """Return the value, UNDEFINED, or `Needed` when lookups need an answer first. Raises `ExpressionError`, `TimedOut`."""
         wanted = {name: bindings[name] for name in self._variables if name in bindings}
         exact = given.exact_numbers(wanted)
@@ -129,21 +129,21 @@ class Expression:
         for _ in range(self._tries):
             try:
                 return self._exactly(given, wanted, exact)
-            except Changed:
+            except PrecisionLost:
                 continue  # a time that the expression asks for may differ between two evaluations
         raise self._refusal(given, wanted, exact)
 
-    def _refusal(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> ExpressionError:
+    def _refusal(self, given: EvaluationInput, bindings: Mapping[str, Any], exact: ExactNumbers) -> ExpressionError:
         """Return an error that names the number on which the result depends."""
         for one in exact.each():
             try:
                 self._exactly(given, bindings, one)
-            except Changed:
+            except PrecisionLost:
                 return one.refusal()
         return exact.refusal()
 
-    def _exactly(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> Any:
-        """Return the value with the numbers of the input exact. Raises `Changed`."""
+    def _exactly(self, given: EvaluationInput, bindings: Mapping[str, Any], exact: ExactNumbers) -> Any:
+        """Return the value with the numbers of the input exact. Raises `PrecisionLost`."""
         stand_ins, seed = exact.stand_ins(), random.random()  # noqa: S311 - as above
         between: list[dict[Decimal, float]] = exact.neighbours() if self._monotonic else []
         with_texts = self._equates_sums or not self._monotonic
@@ -164,7 +164,7 @@ class Expression:
             raise ExpressionError(value.reason)
         return value
 
-    def _outcome(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
+    def _outcome(self, given: EvaluationInput, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
         """Return the value, or the failure: it may happen with the stand-ins only. Raises `TimedOut`."""
         try:
             return self._evaluate(given, handle, bindings)
@@ -173,7 +173,7 @@ class Expression:
         except ExpressionError as error:
             return Failed(str(error))
 
-    def _evaluate(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
+    def _evaluate(self, given: EvaluationInput, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
         """Raises `ExpressionError`, `TimedOut`."""
         self._functions.begin(given.answers)
         try:
@@ -190,11 +190,11 @@ class Expression:
 
 
 def needed_by_all(results: Sequence[Any]) -> Needed | None:
-    """Return the lookups that every evaluation needs. Raises `Changed` if they depend on the digits of a number that the engine does not hold."""
+    """Return the lookups that every evaluation needs. Raises `PrecisionLost` if they depend on the digits of a number that the engine does not hold."""
     asked = {frozenset(lookup.text for lookup in each.lookups) if isinstance(each, Needed) else None for each in results}
     if asked == {None}:
         return None
     if len(asked) > 1:
-        raise Changed
+        raise PrecisionLost
     needed: Needed = results[0]
     return needed

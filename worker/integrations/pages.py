@@ -9,7 +9,7 @@ from typing import Any
 
 from yarl import URL
 
-from worker.config.integration_parts import Pages
+from worker.config.integration_parts import PagingRule
 from worker.config.variables import VariablePath
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
@@ -29,7 +29,7 @@ RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGN
 class PageCollector:
     """The pages of one call so far. `base`: the integration's base URL; every page is below it."""
 
-    pages: Pages
+    pages: PagingRule
     base: URL
     items: list[Any] = field(default_factory=list)
     count: int = 0

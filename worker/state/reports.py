@@ -55,7 +55,7 @@ class ClientReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReplicaReport:
     """One replica. Times are seconds since 1970. `interval`: seconds until its next report. `problems`: mistakes in route files that it does not run."""
 
     name: str
@@ -89,12 +89,12 @@ def known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
-async def publish_report(broker: Broker, key: bytes, report: Report) -> None:
+async def publish_report(broker: Broker, key: bytes, report: ReplicaReport) -> None:
     """Publish a report to the stream. Raises `BrokerError`."""
     await broker.publish(Message(seal(report, key, STATUS)), routing_key=STATUS)
 
 
-async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Report]:
+async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[ReplicaReport]:
     """The last report of each replica in the last two minutes; without any, the reports at the end of the stream. Raises `BrokerError`."""
     if not await broker.queue_exists(STATUS):  # the stream's depth is some seconds old
         return []
@@ -102,7 +102,7 @@ async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Repor
     return await read_reports(broker, key, since) or await read_reports(broker, key, "last")
 
 
-async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> list[Report]:
+async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> list[ReplicaReport]:
     """The newest report of each replica, by name, without forged ones. A report of thousands of routes takes time: other work runs after each report."""
     newest: dict[str, Mapping[str, Any]] = {}
     try:
@@ -120,13 +120,13 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
     reports = []
     for name in sorted(newest):
         with suppress(Undecodable):
-            reports.append(Report.of(newest[name]))
+            reports.append(ReplicaReport.of(newest[name]))
         await asyncio.sleep(0)
     return reports
 
 
 def report_in(delivery: Delivery, key: bytes) -> Mapping[str, Any] | None:
-    """The document of a report, None if no worker wrote it. Only the newest becomes a `Report`: it may have thousands of routes."""
+    """The document of a report, None if no worker wrote it. Only the newest becomes a `ReplicaReport`: it may have thousands of routes."""
     try:
         told = unseal(delivery.message.body, key, STATUS)
     except Undecodable:

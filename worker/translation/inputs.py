@@ -10,7 +10,7 @@ from typing import Any
 from worker.config.node_values import no_variable
 from worker.config.variables import VariableSyntaxError, parse_variable
 from worker.translation.outputs import ARRAY, BOOLEAN, FLOAT, INTEGER, OBJECT, TEXT
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.secrets import MARK
 from worker.translation.texts import TICKET, escaped, shown
 
@@ -30,7 +30,7 @@ class Inputs:
         return {*self.paths, *self.values}
 
 
-def read_inputs(rows: Any, report: Report) -> Inputs:
+def read_inputs(rows: Any, report: TranslationReport) -> Inputs:
     found = Inputs()
     if rows is not None and not isinstance(rows, list):
         report.refuse("input_variables", "`input_variables` is not a list")

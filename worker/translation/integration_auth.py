@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.translation.halo_steps import is_number
 from worker.translation.naming import setting
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.secrets import MARK
 from worker.translation.texts import escaped
 
@@ -19,7 +19,7 @@ AUTHORIZATION = "Authorization"
 BEARER_PREFIX = "Bearer"
 
 
-def auth_of(document: Mapping[str, Any], name: str, report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
+def auth_of(document: Mapping[str, Any], name: str, report: TranslationReport) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return `auth`, and further members of the integration. Raises `Untranslatable`."""
     kind = document.get("authorizationtype") or NONE
     match kind:
@@ -39,7 +39,7 @@ def auth_of(document: Mapping[str, Any], name: str, report: Report) -> tuple[dic
             raise Untranslatable(f"the authorization {what} has no counterpart: what Halo sends for it is not documented")
 
 
-def header_auth(document: Mapping[str, Any], name: str, kind: int, report: Report) -> dict[str, Any]:
+def header_auth(document: Mapping[str, Any], name: str, kind: int, report: TranslationReport) -> dict[str, Any]:
     if document.get("bearerlocation") not in (None, 0):
         raise Untranslatable("the key is not sent in a header (`bearerlocation`), and where it is sent is not documented")
     header, prefix = text(document, "headername"), text(document, "headerprefix").strip()
@@ -51,7 +51,7 @@ def header_auth(document: Mapping[str, Any], name: str, kind: int, report: Repor
     return {"type": "api_key", "name": header or AUTHORIZATION, "value": f"{prefix} {value}" if prefix else value}
 
 
-def oauth2(document: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
+def oauth2(document: Mapping[str, Any], name: str, report: TranslationReport) -> dict[str, Any]:
     grant = document.get("granttype") or 0
     if is_number(grant) and grant in PEOPLE:
         raise Untranslatable(f"the grant {PEOPLE[grant]} needs a person: use client credentials")
@@ -73,7 +73,7 @@ def oauth2(document: Mapping[str, Any], name: str, report: Report) -> dict[str, 
     return made | ({"scopes": scopes} if scopes else {})
 
 
-def secret_of(document: Mapping[str, Any], member: str, name: str, what: str, meaning: str, report: Report) -> str:
+def secret_of(document: Mapping[str, Any], member: str, name: str, what: str, meaning: str, report: TranslationReport) -> str:
     """Return a reference to the secret: to the secret of the document, or to a variable that the operator must set."""
     found = document.get(member)
     if isinstance(found, str) and MARK.search(found):
@@ -81,7 +81,7 @@ def secret_of(document: Mapping[str, Any], member: str, name: str, what: str, me
     return f"${{{asked(report, name, what, meaning)}}}"
 
 
-def asked(report: Report, name: str, what: str, meaning: str) -> str:
+def asked(report: TranslationReport, name: str, what: str, meaning: str) -> str:
     variable = setting(name, what)
     report.settings[variable] = f"{meaning} of the integration {name}"
     return variable

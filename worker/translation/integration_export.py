@@ -12,7 +12,7 @@ from worker.translation.integration_import import import_integration
 from worker.translation.json_bodies import write_body
 from worker.translation.methods_import import INHERIT, VERBS
 from worker.translation.outputs import write_outputs
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.secrets import written
 from worker.translation.texts import halos
 
@@ -21,12 +21,12 @@ LEFT_OUT = ("timeout", "response_kind", "pages", "body_kind", "missing")
 CONNECTION = ("allow_hosts", "proxy", "ca_file", "key_file")
 
 
-def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | None, numbers: Mapping[str, int], report: Report) -> Any:
+def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | None, numbers: Mapping[str, int], report: TranslationReport) -> Any:
     """Return the integration's document with its methods inside, or `{integrations, methods}` if they were separate documents. None after refusals.
 
     `numbers`: Halo's numbers of the methods, by integration.method.
     """
-    before = import_integration(copy.document, copy.methods, name, Report("integration", name)) if copy is not None else None
+    before = import_integration(copy.document, copy.methods, name, TranslationReport("integration", name)) if copy is not None else None
     old = dict(written(before.definition)) if before is not None else {}
     base: dict[str, Any] = dict(written(copy.document)) if copy is not None else {"name": name}
     if {**old, "methods": None} != {**definition, "methods": None}:
@@ -56,7 +56,7 @@ def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | No
     return base | {"methods": methods} if copy is None or copy.inside else {"integrations": [base], "methods": methods}
 
 
-def connection_of(definition: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def connection_of(definition: Mapping[str, Any], report: TranslationReport) -> dict[str, Any]:
     """Return address and authorization, without secrets. Raises `Untranslatable`."""
     if "customers" in definition:
         raise Untranslatable("`customers` has no counterpart in Halo: an integration there has one address and one authorization")
@@ -92,7 +92,7 @@ def public(text: str) -> str:
     return "" if text.startswith("${") else text
 
 
-def method_document(method: Mapping[str, Any], short: str, report: Report) -> dict[str, Any]:
+def method_document(method: Mapping[str, Any], short: str, report: TranslationReport) -> dict[str, Any]:
     """Raises `Untranslatable`."""
     for member in LEFT_OUT:
         if member in method:

@@ -12,7 +12,7 @@ from worker.core.media_types import FORM, media_type_of
 from worker.translation.halo_steps import is_number
 from worker.translation.known_methods import KnownMethod
 from worker.translation.outputs import keyed, read_outputs
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.secrets import MARK
 from worker.translation.texts import ours, shown, variables_of
 
@@ -22,7 +22,7 @@ SEGMENT = re.compile(r"\{([^{}]+)\}")
 WITHOUT_BODY = frozenset({"GET", "DELETE"})
 
 
-def import_method(document: Mapping[str, Any], integration: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def import_method(document: Mapping[str, Any], integration: Mapping[str, Any], report: TranslationReport) -> dict[str, Any]:
     """Raises `Untranslatable`."""
     number = document.get("method")
     number = 0 if number is None else number

@@ -25,7 +25,7 @@ SHORTEST = 8  # characters: a shorter value is replaced only in its own place, s
 RESERVED = "the document uses the characters U+E000 and U+E001, which the translation needs"
 
 
-class SecretTaker:
+class SecretExtractor:
     """Replaces the secrets of documents. `settings`: their new variables, each with its place in the document. Only this object holds the values."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from worker.translation.export_graph import ExportGraph, Steps, loop_ways, ways
 from worker.translation.halo_steps import ACTION, CONDITION, END, Kind
 from worker.translation.json_bodies import write_body
 from worker.translation.outputs import write_outputs
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.steps_import import ACTIONS
 from worker.translation.texts import halos, jsonata_name
 
@@ -29,7 +29,7 @@ class StepExport:
     """`methods`: Halo's numbers by integration.method; `runbooks`: GUIDs by name; `plain`: variables that hold texts."""
 
     def __init__(
-        self, graph: ExportGraph, steps: Steps, methods: Mapping[str, int], runbooks: Mapping[str, str], plain: Collection[str], report: Report
+        self, graph: ExportGraph, steps: Steps, methods: Mapping[str, int], runbooks: Mapping[str, str], plain: Collection[str], report: TranslationReport
     ) -> None:
         self._graph = graph
         self._steps = steps

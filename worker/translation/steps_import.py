@@ -9,9 +9,9 @@ from worker.config.variables import parse_variable
 from worker.translation.conditions import condition
 from worker.translation.halo_steps import HaloStep, is_number
 from worker.translation.json_bodies import read_body
-from worker.translation.known_methods import Surroundings
+from worker.translation.known_methods import ImportContext
 from worker.translation.outputs import keyed, read_outputs
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.texts import jsonata_name, jsonata_path, ours, read_variable, unwrapped
 
 ACTIONS: Mapping[int, str] = {1: "create_ticket", 2: "update_ticket", 3: "create_action", 4: "create_user", 5: "create_user"}
@@ -24,7 +24,7 @@ KEPT = "the worker first reads the ticket, and sends its type and customer too, 
 class StepTranslation:
     """Translates the steps of one runbook. The result has no next steps: `runbook_import` adds them."""
 
-    def __init__(self, surroundings: Surroundings, plain: Collection[str], report: Report) -> None:
+    def __init__(self, surroundings: ImportContext, plain: Collection[str], report: TranslationReport) -> None:
         self._around = surroundings
         self._plain = plain
         self._report = report

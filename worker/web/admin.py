@@ -17,7 +17,7 @@ from worker.core.ports import Clock
 from worker.metrics import Metrics
 from worker.web.page.application import add_page
 from worker.web.page.defence import defended
-from worker.web.page.model import Desk
+from worker.web.page.model import PageBackend
 from worker.web.serving import answer, application, listening
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True)
-class Only(Collector):
+class SingleMetric(Collector):
     """One metric."""
 
     metric: Metric
@@ -66,7 +66,7 @@ async def exposition(registry: CollectorRegistry) -> bytes:
     """Return the text of all metrics. For 2,000 routes this takes a tenth of a second: other work runs after each metric."""
     told = []
     for metric in registry.collect():
-        told.append(generate_latest(Only(metric)))
+        told.append(generate_latest(SingleMetric(metric)))
         await asyncio.sleep(0)
     return b"".join(told)
 
@@ -75,7 +75,7 @@ async def exposition(registry: CollectorRegistry) -> bytes:
 class PageSettings:
     """`desk`: answers the status page. `token`: lets a viewer act; None: no viewer may act. `hosts`: names under which browsers reach the port."""
 
-    desk: Desk
+    desk: PageBackend
     clock: Clock
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()

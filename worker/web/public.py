@@ -41,7 +41,7 @@ Receive = Callable[[str, Sequence[dict[str, Any]]], Awaitable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
+class PeerLimits:
     """Settings about peers. `proxies`: the networks whose `X-Forwarded-For` is trusted; `share`: maximum connections of one address."""
 
     proxies: tuple[Network, ...] = ()
@@ -51,7 +51,7 @@ class Peers:
 class Public:
     """The answers of the public port. It authenticates the caller before it looks at the deliveries or the broker."""
 
-    def __init__(self, authenticator: Authenticator, receive: Receive, metrics: Metrics, peers: Peers) -> None:
+    def __init__(self, authenticator: Authenticator, receive: Receive, metrics: Metrics, peers: PeerLimits) -> None:
         self._authenticator = authenticator
         self._receive = receive
         self._metrics = metrics
@@ -134,13 +134,13 @@ def endpoints_of(runbooks: Mapping[str, Runbook], webhooks: Mapping[str, Webhook
 
 @asynccontextmanager
 async def serve_public(
-    host: str, port: int, endpoints: Mapping[str, CallerAuth] | Authenticator, receive: Receive, metrics: Metrics, peers: Peers | None = None
+    host: str, port: int, endpoints: Mapping[str, CallerAuth] | Authenticator, receive: Receive, metrics: Metrics, peers: PeerLimits | None = None
 ) -> AsyncIterator[int]:
     """Serve until the end of the block, then let calls in flight end; yields the port in use. An `Authenticator` may get other endpoints meanwhile.
 
     Raises `WorkerError` when it cannot listen.
     """
-    public = Public(endpoints if isinstance(endpoints, Authenticator) else Authenticator(endpoints), receive, metrics, peers or Peers())
+    public = Public(endpoints if isinstance(endpoints, Authenticator) else Authenticator(endpoints), receive, metrics, peers or PeerLimits())
     served = application()
     served.router.add_post("/runbooks/{name}", public.call, expect_handler=on_expect)
     served.router.add_post("/webhooks/{name}", public.call, expect_handler=on_expect)

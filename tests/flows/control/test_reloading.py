@@ -14,7 +14,7 @@ from tests.tools.process import write_routes
 from tests.tools.waiting import soon
 from worker.app.reloading import Reloader, signature_of
 from worker.config.loader import load_routes
-from worker.config.sound_routes import SoundRoutes
+from worker.config.sound_routes import ValidRoutes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError
 from worker.sandbox.simulated_halo import SimulatedHalo
@@ -162,7 +162,7 @@ class Stage:
     async def load(self):
         if self.broken:
             raise ConfigError([])
-        return SoundRoutes(routes="routes")
+        return ValidRoutes(routes="routes")
 
     async def take(self, found, _):
         self.taken.put_nowait(found)

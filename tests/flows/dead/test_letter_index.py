@@ -10,7 +10,7 @@ from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.app.page import letter_index
 from worker.app.page.attachment import PageBroker
 from worker.app.page.letter_index import LetterIndex, run_in
-from worker.app.page.shared import Shared
+from worker.app.page.shared import CachedRead
 from worker.config.automation import Step
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerUnreachable
@@ -105,12 +105,12 @@ async def test_many_viewers_share_one_read_and_wait_for_it_only_a_moment():
         await go.wait()
         return "value"
 
-    shared = Shared(read, SystemClock(), every=60.0, patience=0.01)
+    shared = CachedRead(read, SystemClock(), every=60.0, patience=0.01)
     seen = await asyncio.gather(*(shared.get() for _ in range(100)))
     assert (reads, {each.pending for each in seen}) == (1, {True})
     go.set()
     await shared.close()
-    shared = Shared(read, SystemClock(), every=60.0, patience=60.0)
+    shared = CachedRead(read, SystemClock(), every=60.0, patience=60.0)
     assert {each.value for each in await asyncio.gather(*(shared.get() for _ in range(100)))} == {"value"}
     assert reads == 2
     await shared.renew()
@@ -126,7 +126,7 @@ async def test_a_read_that_fails_keeps_the_last_value_and_says_why():
             raise answer
         return answer
 
-    shared = Shared(read, SystemClock(), every=60.0, patience=60.0)
+    shared = CachedRead(read, SystemClock(), every=60.0, patience=60.0)
     first = await shared.get()
     await shared.renew()
     second = await shared.get()

@@ -3,7 +3,7 @@
 from math import isnan
 
 from worker.app.page.history import MINUTE, MINUTES, MOST_SERIES, History
-from worker.state.reports import ClientReport, Report, RouteReport
+from worker.state.reports import ClientReport, ReplicaReport, RouteReport
 
 START = 30_000_000  # a minute since 1970
 
@@ -18,7 +18,7 @@ class Time:
 
 def report(name, since_minute, at, *, settled=0, empty_at=0.0, used=0, kind="publisher", last_success=0.0):
     route = RouteReport("erp", kind, "running", settled=settled, empty_at=empty_at, last_success=last_success)
-    return Report(name, "1", since_minute * MINUTE, at, 5.0, True, (route,), (ClientReport("main", True, used, 700),))
+    return ReplicaReport(name, "1", since_minute * MINUTE, at, 5.0, True, (route,), (ClientReport("main", True, used, 700),))
 
 
 class Day:
@@ -93,7 +93,7 @@ def test_a_report_that_is_not_fresh_is_no_sample():
 def crowd(names, now):
     """A report of a replica with so many routes."""
     routes = tuple(RouteReport(name, "publisher", "running", settled=1, empty_at=now - 30) for name in names)
-    return Report("a", "1", 0.0, now, 5.0, True, routes, ())
+    return ReplicaReport("a", "1", 0.0, now, 5.0, True, routes, ())
 
 
 def test_each_route_has_its_series_however_many_there_are():

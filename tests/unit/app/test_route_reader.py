@@ -15,7 +15,7 @@ from worker.app.route_reader import RouteReader
 from worker.app.shape import beside_changed, changed_names, shape_of
 from worker.config.expressions import compile_template
 from worker.config.loader import load_routes
-from worker.config.rereading import Files, answer
+from worker.config.rereading import RouteSources, answer
 from worker.config.routes import Routes
 from worker.config.run_templates import compile_json_text, compile_run_template
 from worker.config.run_values import Values
@@ -36,8 +36,8 @@ def defined(count: int = 3, **more: Any) -> dict[str, Any]:
     return {"clients": CLIENTS, "publishers": publishers} | more
 
 
-def files(folder: Path, routes: dict[str, Any], **given: Any) -> Files:
-    return Files(write_routes(folder, routes), folder / "secrets", {}, **given)
+def files(folder: Path, routes: dict[str, Any], **given: Any) -> RouteSources:
+    return RouteSources(write_routes(folder, routes), folder / "secrets", {}, **given)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_the_worker_spends_no_time_of_its_own_on_routes_that_did_not_chang
 
 
 def test_a_secret_does_not_show(tmp_path):
-    assert SECRET not in repr(Files(tmp_path, tmp_path, {"X": SECRET}))
+    assert SECRET not in repr(RouteSources(tmp_path, tmp_path, {"X": SECRET}))
 
 
 def sent_over(template: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from worker.core.message import Message
-from worker.flows.ordered.given_back import PAUSES, GivenBack
+from worker.flows.ordered.given_back import PAUSES, ReturnedMessages
 
 from .routes import Arrived
 
@@ -15,15 +15,15 @@ def arrived(number: int, *, redelivered: bool = False) -> Arrived:
 
 
 @pytest.fixture
-def given_back() -> GivenBack:
-    given = GivenBack()
+def given_back() -> ReturnedMessages:
+    given = ReturnedMessages()
     for number, redelivered in ((1, False), (2, True), (3, False)):
         given.add(arrived(number, redelivered=redelivered))
     return given
 
 
 def test_without_any_a_message_has_its_turn_at_once():
-    given = GivenBack()
+    given = ReturnedMessages()
     assert given.pause_before(arrived(1)) == 0
     assert not given.take(arrived(1, redelivered=True))
 

@@ -21,9 +21,9 @@ from worker.core.json_codec import MAX_BYTES, encode
 from worker.flows.consuming.memory import FREE, MEBIBYTE, Memory, Receipts, with_memory
 from worker.flows.running.elements import TOGETHER, ElementList
 from worker.flows.running.endings import returned, waiting, whole
-from worker.flows.running.iteration import Failure, Iteration, lane_items, merged
+from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merged
 from worker.flows.running.packing import packed, unpacked
-from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.metrics import Metrics
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=5)
@@ -58,7 +58,7 @@ def test_lanes_have_each_element_once_and_results_come_together_in_the_order_of_
     for lane, mine in enumerate(asyncio.run(lane_items(items, lanes))):
         iteration = Iteration(mine, lane=lane, lanes=lanes, origin="r", results={"All": []})
         while not iteration.over:
-            iteration = iteration.advanced({"All": iteration.element()}, Failure("failed", "no") if iteration.element() is None else None)
+            iteration = iteration.advanced({"All": iteration.element()}, RunFailure("failed", "no") if iteration.element() is None else None)
         parts[lane] = {"count": mine.count, "results": iteration.results, "failures": iteration.failures}
     together = merged(parts, Iteration(ElementList(), results={"All": []}))
     assert together.results["All"] == items
@@ -90,7 +90,7 @@ def test_an_element_keeps_apart_what_it_sets_and_removes():
     assert following.variables == {"A": "z", "Item": 8}
     assert following.removed == ("C",)
     assert following.values().variables == {"A": "z", "B": [1], "Item": 8}
-    back = Run.read(returned(following, Returned(replace(following, callers=()))).message.body)
+    back = Run.read(returned(following, ChildResult(replace(following, callers=()))).message.body)
     assert back.values().variables == {"A": "a", "B": [1], "C": 1}
     assert (back.step, back.visit) == ("each", following.visit + 1)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from worker.flows.ordered.lanes import Entry, Keys, Lanes
+from worker.flows.ordered.lanes import LaneEntry, Lanes, MessageKeys
 
 
 def arrived(
     lanes: Lanes[str], number: int, key: str | None = "a", *, customer: str = "", item: str = "", due: float = 0.0, careful: bool = False
-) -> Entry[str]:
-    entry = lanes.expect((number, f"m{number}"), Keys(key, customer), 10)
+) -> LaneEntry[str]:
+    entry = lanes.expect((number, f"m{number}"), MessageKeys(key, customer), 10)
     assert lanes.arrive(entry, item or f"m{number}", made=(0, 0), due=due, now=0.0, careful=careful) is None
     return entry
 
@@ -40,7 +40,7 @@ def test_the_lower_sequence_goes_first_however_late_it_comes():
 
 def test_what_is_on_its_way_is_waited_for():
     lanes: Lanes[str] = Lanes(4)
-    expected = lanes.expect((1, "m1"), Keys("a"), 10)
+    expected = lanes.expect((1, "m1"), MessageKeys("a"), 10)
     arrived(lanes, 2)
     assert started(lanes) == []
     assert lanes.arrive(expected, "m1", made=(0, 0), due=0.0, now=0.0) is None
@@ -122,7 +122,7 @@ def test_what_lies_long_in_hand_is_told_and_what_runs_is_not():
 
 def test_what_is_still_in_the_queue_of_its_route_does_not_run_and_holds_its_key():
     lanes: Lanes[str] = Lanes(4)
-    moving = lanes.expect((1, "m1"), Keys("a"), 10, moving=True)
+    moving = lanes.expect((1, "m1"), MessageKeys("a"), 10, moving=True)
     arrived(lanes, 2, "a")
     assert lanes.arrive(moving, "m1", made=(0, 0), due=0.0, now=0.0) is None
     assert started(lanes) == []
@@ -134,7 +134,7 @@ def test_what_is_still_in_the_queue_of_its_route_does_not_run_and_holds_its_key(
 
 def test_what_was_moved_before_its_copy_arrives_runs_when_that_is_here():
     lanes: Lanes[str] = Lanes(4)
-    moving = lanes.expect((1, "m1"), Keys("a"), 10, moving=True)
+    moving = lanes.expect((1, "m1"), MessageKeys("a"), 10, moving=True)
     lanes.moved(moving)
     assert started(lanes) == []
     lanes.arrive(moving, "m1", made=(0, 0), due=0.0, now=0.0)

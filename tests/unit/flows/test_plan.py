@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.unit.flows.routes import TICKETS, subscriber
 from worker.catalogue.operation import Operation
-from worker.changes.position import Position, Window
-from worker.flows.polling.plan import Plan, after_scan, next_cursor, planned, resumed, suspended
+from worker.changes.position import Position, StampWindow
+from worker.flows.polling.plan import ScanPlan, after_scan, next_cursor, planned, resumed, suspended
 from worker.state.baton import Baton
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,7 +51,7 @@ OLD = Baton(learnt=True, cursor=NOON, polls=3)
 def test_a_scan_that_goes_on_is_the_same_after_a_way_through_the_broker(
     full: bool, since: datetime | None, baseline: bool, again: datetime | None, position: Position
 ):
-    plan = Plan(full, since, baseline, again)
+    plan = ScanPlan(full, since, baseline, again)
     baton = Baton.decode(Baton(scan=suspended(plan, position)).encode())
     assert baton.scan is not None
     assert resumed(baton.scan) == (plan, position)
@@ -60,7 +60,7 @@ def test_a_scan_that_goes_on_is_the_same_after_a_way_through_the_broker(
 @given(POSITIONS, MAYBE, st.booleans())
 def test_the_cursor_never_goes_back_and_never_beyond_halos_clock(position: Position, cursor: datetime | None, learnt: bool):
     baton = Baton(cursor=cursor, learnt=learnt)
-    reached = next_cursor(subscriber(), baton, Plan(full=True, since=None, baseline=False), position, NOW)
+    reached = next_cursor(subscriber(), baton, ScanPlan(full=True, since=None, baseline=False), position, NOW)
     if cursor is not None:
         assert reached is not None
         assert reached >= cursor
@@ -98,27 +98,27 @@ def test_subscribers_by_content_have_no_cursor(changes: Any):
 
 def test_the_first_poll_from_now_of_records_that_tell_their_birth_looks_back_a_day_and_learns():
     plan = planned(subscriber(), Baton(), NOW)
-    assert plan == Plan(full=False, since=NOON - timedelta(days=1), baseline=True)
+    assert plan == ScanPlan(full=False, since=NOON - timedelta(days=1), baseline=True)
 
 
 def test_the_first_poll_from_now_of_other_records_learns_them_all():
-    assert planned(subscriber(operation=USERS), Baton(), NOW) == Plan(full=True, since=None, baseline=True)
-    assert planned(subscriber(deletes=True), Baton(), NOW) == Plan(full=True, since=None, baseline=True)
+    assert planned(subscriber(operation=USERS), Baton(), NOW) == ScanPlan(full=True, since=None, baseline=True)
+    assert planned(subscriber(deletes=True), Baton(), NOW) == ScanPlan(full=True, since=None, baseline=True)
 
 
 def test_the_first_poll_from_the_beginning_reads_all_and_learns_nothing_in_silence():
-    assert planned(subscriber(start="beginning"), Baton(), NOW) == Plan(full=True, since=None, baseline=False)
+    assert planned(subscriber(start="beginning"), Baton(), NOW) == ScanPlan(full=True, since=None, baseline=False)
 
 
 def test_the_first_poll_from_a_date_reads_from_there_in_utc():
     start = NOON.astimezone(tz=None)
-    assert planned(subscriber(start=start), Baton(), NOW) == Plan(full=False, since=NOON, baseline=False)
+    assert planned(subscriber(start=start), Baton(), NOW) == ScanPlan(full=False, since=NOON, baseline=False)
 
 
 def test_later_polls_read_from_the_cursor_less_the_overlap():
     plan = planned(subscriber(overlap=300.0), OLD, NOW)
-    assert plan == Plan(full=False, since=NOON - timedelta(minutes=5), baseline=False)
-    assert plan.window(subscriber(overlap=300.0)) == Window(NOON - timedelta(minutes=5), timedelta(minutes=5))
+    assert plan == ScanPlan(full=False, since=NOON - timedelta(minutes=5), baseline=False)
+    assert plan.window(subscriber(overlap=300.0)) == StampWindow(NOON - timedelta(minutes=5), timedelta(minutes=5))
 
 
 def test_a_learnt_subscriber_without_a_cursor_reads_the_whole_list():
@@ -127,8 +127,8 @@ def test_a_learnt_subscriber_without_a_cursor_reads_the_whole_list():
 
 def test_by_content_every_poll_reads_the_whole_list_and_only_the_first_from_now_learns():
     route = subscriber(changes="by_content")
-    assert planned(route, Baton(), NOW) == Plan(full=True, since=None, baseline=True)
-    assert planned(route, Baton(learnt=True), NOW) == Plan(full=True, since=None, baseline=False)
+    assert planned(route, Baton(), NOW) == ScanPlan(full=True, since=None, baseline=True)
+    assert planned(route, Baton(learnt=True), NOW) == ScanPlan(full=True, since=None, baseline=False)
     assert planned(route, Baton(), NOW).window(route) is None
 
 
@@ -144,7 +144,7 @@ def test_deletions_by_date_need_a_whole_scan_when_it_is_due():
 
 
 def test_a_whole_scan_of_many_pages_makes_the_next_one_wait_longer():
-    route, plan = subscriber(deletes=True), Plan(full=True, since=None, baseline=False)
+    route, plan = subscriber(deletes=True), ScanPlan(full=True, since=None, baseline=False)
     small, large = (after_scan(route, OLD, plan, Position(state="complete", count=count), NOW)["full_due"] for count in (50, 50_000))
     assert NOW < small < large
     assert large - NOW == pytest.approx(500 * (small - NOW))
@@ -173,7 +173,7 @@ def test_only_a_complete_scan_moves_a_cursor_that_is_there(position: Position, c
 
 
 def test_a_whole_scan_after_the_first_knows_what_is_old():
-    plan = Plan(full=True, since=None, baseline=False)
+    plan = ScanPlan(full=True, since=None, baseline=False)
     assert plan.context(subscriber(overlap=300.0), OLD).cursor == NOON - timedelta(minutes=5)
     assert plan.context(subscriber(), Baton()).cursor is None
     assert plan.context(subscriber(changes="by_content"), OLD).cursor is None
@@ -185,8 +185,8 @@ def test_an_operation_of_one_record_can_be_polled_too():
 
 
 def test_a_scan_of_the_first_version_of_the_worker_goes_on():
-    scan = {name: value for name, value in suspended(Plan(full=True, since=None, baseline=False), Position()).items() if name != "again"}
-    assert resumed(scan) == (Plan(full=True, since=None, baseline=False), Position())
+    scan = {name: value for name, value in suspended(ScanPlan(full=True, since=None, baseline=False), Position()).items() if name != "again"}
+    assert resumed(scan) == (ScanPlan(full=True, since=None, baseline=False), Position())
 
 
 @pytest.mark.parametrize("changes", ["by_date", "by_content"])
@@ -201,7 +201,7 @@ def test_what_an_operator_wants_once_more_is_wanted_of_one_scan_only(changes: st
 
 def test_a_scan_is_written_as_earlier_versions_read_it():
     position = Position(state="backwards", page=3, step=100, count=420, met=120, least=420, rows_entered=True, trace="0a", started=NOON, rows=220)
-    assert suspended(Plan(full=True, since=None, baseline=True), position) == {
+    assert suspended(ScanPlan(full=True, since=None, baseline=True), position) == {
         "full": True,
         "since": None,
         "learning": True,

@@ -29,7 +29,7 @@ from worker.flows.running import runbook as module
 from worker.flows.running.endings import is_final
 from worker.flows.running.run_message import Run
 from worker.flows.running.runbook import RunbookFlow
-from worker.flows.running.step import Performed
+from worker.flows.running.step import StepResult
 from worker.flows.writes.attempt import Attempt
 
 ASK = Step("ask", action=None, method=object(), retry=(1.0, 2.0))  # type: ignore[arg-type]  # the performer of these tests asks for nothing of it
@@ -43,11 +43,11 @@ class Scripted:
     values: Values | None = None
     performed: list[tuple[str, bool]] = field(default_factory=list)
 
-    async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
+    async def perform(self, step: Step, values: Values, attempt: Attempt) -> StepResult:
         self.performed.append((step.name, attempt.suspect))
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return Performed(self.outcome, self.values or values)
+        return StepResult(self.outcome, self.values or values)
 
 
 def book(*steps: Step, **more: Any) -> Runbook:

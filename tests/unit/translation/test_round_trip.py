@@ -12,14 +12,14 @@ from worker.cli.runbook_export import definitions
 from worker.translation.documents import Documents
 from worker.translation.exporting import export
 from worker.translation.importing import translate
-from worker.translation.report import Report
+from worker.translation.report import TranslationReport
 from worker.translation.secrets import written
 
 SOUND = sound()
 
 
 def exported(kind, name, directory, without_copy=False):
-    found, report = definitions(directory), Report(kind, name)
+    found, report = definitions(directory), TranslationReport(kind, name)
     if without_copy:
         (directory / "halo" / f"{kind}-{name}.json").unlink()
     document = export(kind, name, found["integrations"], found["runbooks"], directory, report)
@@ -125,6 +125,6 @@ def test_what_halo_cannot_do_is_refused_by_the_name_of_the_step(tmp_path, step, 
     (tmp_path / "a.yaml").write_text(
         json.dumps({"runbooks": {"rb": {"first": "odd", "input": {"Items": "request^items"}, "steps": {"odd": step, "fin": {"end": "done"}}}}}), "utf-8"
     )
-    found, report = definitions(tmp_path), Report("runbook", "rb")
+    found, report = definitions(tmp_path), TranslationReport("runbook", "rb")
     assert export("runbook", "rb", found["integrations"], found["runbooks"], tmp_path, report) is None
     assert [(refusal.place, reason in refusal.reason) for refusal in report.refusals] == [("odd", True)]

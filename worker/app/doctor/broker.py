@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.check import Check, CheckSubject
 from worker.broker.open import MEMORY, open_broker
 from worker.config.routes import Routes
 from worker.core.broker_addresses import addresses_of, place_of
@@ -33,7 +33,7 @@ OTHERWISE = "check host and port of WORKER_AMQP_URL (5672, amqps: 5671), the net
 
 
 async def broker_checks(settings: Settings, routes: Routes) -> AsyncIterator[Check]:
-    about = Subject("broker")
+    about = CheckSubject("broker")
     url = settings.amqp_url.get_secret_value()
     if url.startswith(MEMORY):
         yield about.warning("connection", "read WORKER_AMQP_URL", "memory:// keeps nothing: all state ends with the process", "use RabbitMQ in production")
@@ -58,7 +58,7 @@ def remedy_of(reason: str) -> str:
     return next((fix for text, fix in REACH if text.lower() in reason.lower()), OTHERWISE)
 
 
-async def use_checks(broker: Broker, routes: Routes, about: Subject) -> AsyncIterator[Check]:
+async def use_checks(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIterator[Check]:
     """Check rights and queues. All nodes of a cluster share them."""
     yield await configuring(broker, about)
     yield await writing(broker, about)
@@ -66,7 +66,7 @@ async def use_checks(broker: Broker, routes: Routes, about: Subject) -> AsyncIte
         yield check
 
 
-async def configuring(broker: Broker, about: Subject) -> Check:
+async def configuring(broker: Broker, about: CheckSubject) -> Check:
     tried = "declare an exclusive queue halo.doctor.…, which ends with the connection"
     try:
         async with broker.lock(f"halo.doctor.{new_id()}"):
@@ -75,7 +75,7 @@ async def configuring(broker: Broker, about: Subject) -> Check:
         return about.failed("configure", tried, str(error), PERMISSIONS)
 
 
-async def writing(broker: Broker, about: Subject) -> Check:
+async def writing(broker: Broker, about: CheckSubject) -> Check:
     tried = "publish to a queue that does not exist"
     try:
         await broker.publish(Message(b"{}"), routing_key=f"halo.doctor.{new_id()}")
@@ -86,7 +86,7 @@ async def writing(broker: Broker, about: Subject) -> Check:
     return about.unknown("write", tried, "it was taken by a queue")
 
 
-async def queues(broker: Broker, routes: Routes, about: Subject) -> AsyncIterator[Check]:
+async def queues(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIterator[Check]:
     """Compare the existing queues with what the worker would declare. This creates no queue."""
     topology = topology_of(routes)
     there = [queue for queue in topology.queues if await broker.queue_exists(queue.name)]
@@ -109,7 +109,7 @@ async def queues(broker: Broker, routes: Routes, about: Subject) -> AsyncIterato
         yield await reading(broker, about)
 
 
-async def reading(broker: Broker, about: Subject) -> Check:
+async def reading(broker: Broker, about: CheckSubject) -> Check:
     tried = f"consume from the end of the stream {CLAIMS}"
     try:
         async with open_stream(broker, CLAIMS, "next", prefetch=1):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.check import Check, CheckSubject
 from worker.app.doctor.halo import WHOLE, ClientSession, document
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import RequestError
@@ -27,7 +27,7 @@ ASKED = 1000  # rows that one request asks for, to see the largest page that Hal
 FORBIDDEN_FIX = "grant the scope to the API application in Halo, and let the role of its agent see this area"
 
 
-async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evaluator, about: Subject) -> AsyncIterator[Check]:
+async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evaluator, about: CheckSubject) -> AsyncIterator[Check]:
     """Check every list that a subscriber of the client polls, and every entity that a publisher writes."""
     name, paged = session.client.name, None
     for route in routes.subscribers.values():
@@ -50,7 +50,7 @@ async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evalu
             yield check
 
 
-async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> list[Check]:
+async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: CheckSubject) -> list[Check]:
     """Check what a subscriber reads. The checks include the cost of a poll where a poll needs more than the pages of a list."""
     if route.report is not None:
         return [await reported(session, route, route.report, about), cost(route, "one request, whatever the number of records", about)]
@@ -62,11 +62,11 @@ async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluato
     return found
 
 
-def cost(route: Subscriber, words: str, about: Subject) -> Check:
+def cost(route: Subscriber, words: str, about: CheckSubject) -> Check:
     return about.good(f"subscriber {route.name} costs", "count the requests of a poll", words)
 
 
-async def reported(session: ClientSession, route: Subscriber, report: Report, about: Subject) -> Check:
+async def reported(session: ClientSession, route: Subscriber, report: Report, about: CheckSubject) -> Check:
     """Run the statement of a report with the present time as cursor, so that it returns few rows."""
     what, tried = f"subscriber {route.name}", f"POST {PATH} with its statement, which stores nothing"
     answer = await session.post(report_request(report, datetime.fromtimestamp(session.clock.now(), UTC)))
@@ -83,7 +83,7 @@ async def reported(session: ClientSession, route: Subscriber, report: Report, ab
     return about.good(what, tried, f"{len(page.rows):,} rows")
 
 
-async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> Check:
+async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: CheckSubject) -> Check:
     """Request one row of a subscriber's list, with the subscriber's parameters."""
     what, operation = f"subscriber {route.name}", route.operation if route.for_each is None else route.for_each.operation
     try:
@@ -99,7 +99,7 @@ async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator
     return await answered(session, what, request, few, about)
 
 
-async def readable(session: ClientSession, route: Publisher, about: Subject) -> Check:
+async def readable(session: ClientSession, route: Publisher, about: CheckSubject) -> Check:
     """Request one row of the entity that a publisher writes, if the entity has a list."""
     what, entity = f"publisher {route.name}", route.operation.entity
     operation: Operation | None = load().methods_of(entity).get("GET")
@@ -109,7 +109,7 @@ async def readable(session: ClientSession, route: Publisher, about: Subject) -> 
     return await answered(session, what, build_request(operation, {}, {}), few, about)
 
 
-def writable(session: ClientSession, route: Publisher, about: Subject) -> Iterator[Check]:
+def writable(session: ClientSession, route: Publisher, about: CheckSubject) -> Iterator[Check]:
     """Check from the scopes whether the client may write. This writes nothing."""
     tried = f"look for a scope that may write {route.operation.entity}, without writing"
     if session.scopes is None:
@@ -121,7 +121,7 @@ def writable(session: ClientSession, route: Publisher, about: Subject) -> Iterat
         yield about.failed(f"{route.name} writes", tried, "no scope of the token may write", fix)
 
 
-async def answered(session: ClientSession, what: str, request: Request, few: dict[str, str], about: Subject) -> Check:
+async def answered(session: ClientSession, what: str, request: Request, few: dict[str, str], about: CheckSubject) -> Check:
     tried = f"GET {request.path} for one row"
     answer = await session.get(request.path, dict(request.query) | few)
     if isinstance(answer, Failure):
@@ -154,7 +154,7 @@ def said(answer: Answer) -> str:
     return f": {found[:200]}" if isinstance(found, str) else ""
 
 
-async def page_cap(session: ClientSession, operation: Operation, about: Subject) -> Check:
+async def page_cap(session: ClientSession, operation: Operation, about: CheckSubject) -> Check:
     """Check how many rows Halo returns when a request asks for more."""
     tried = f"GET {operation.path} with page_size={ASKED}"
     answer = await session.get(build_request(operation, {}, {}).path, {"pageinate": "true", "page_size": str(ASKED), "page_no": "1"})

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.check import Check, CheckSubject
 from worker.app.doctor.halo import document
 from worker.config.routes import Client, Grant
 from worker.core.broker_addresses import virtual_host
@@ -37,7 +37,7 @@ HARMFUL = (
 
 async def management_checks(settings: Settings, queues: Collection[str]) -> AsyncIterator[Check]:
     """Yield the checks of the management API. `queues`: names that the routes use. Without WORKER_MANAGEMENT_URL: only a hint."""
-    about, tried = Subject("broker"), "ask the management API"
+    about, tried = CheckSubject("broker"), "ask the management API"
     if settings.management_url is None:
         yield about.unknown(
             "cluster",
@@ -77,7 +77,7 @@ async def asked(send: Send, base: URL, path: str, login: str, query: dict[str, s
     return [row for row in rows if isinstance(row, dict)]
 
 
-def cluster(nodes: list[dict[str, Any]], about: Subject) -> Check:
+def cluster(nodes: list[dict[str, Any]], about: CheckSubject) -> Check:
     """Check that every node runs and has no alarm."""
     tried = "list the nodes of the cluster"
     down = [str(node.get("name")) for node in nodes if not node.get("running")]
@@ -91,7 +91,7 @@ def cluster(nodes: list[dict[str, Any]], about: Subject) -> Check:
     return about.good("cluster", tried, f"{len(nodes)} nodes run")
 
 
-def policies(queues: list[dict[str, Any]], about: Subject) -> Check:
+def policies(queues: list[dict[str, Any]], about: CheckSubject) -> Check:
     """Check that no policy drops or redirects messages of the worker."""
     tried = f"look for policies on {len(queues)} queues"
     told = []
@@ -107,7 +107,7 @@ def policies(queues: list[dict[str, Any]], about: Subject) -> Check:
     return about.good("policies", tried, "none drops or redirects messages")
 
 
-def members(queues: list[dict[str, Any]], nodes: int, about: Subject) -> Check:
+def members(queues: list[dict[str, Any]], nodes: int, about: CheckSubject) -> Check:
     """Check that queues are replicated over the nodes, and that their members are online."""
     wanted = min(MEMBERS, nodes)
     tried = f"compare the members of queues with {wanted}"

@@ -51,12 +51,12 @@ class LettersLocked(WorkerError):
     """Another command works on these letters; two commands together would change their order."""
 
 
-class Orphaned(WorkerError):
+class OrphanedQueue(WorkerError):
     """No route has the dead queue, so its letters cannot be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class LetterOperation:
     """What to do with letters. `plan`: returns what a replay would do with a letter. `largest`: bytes of a body that settling needs."""
 
     verb: str
@@ -65,10 +65,10 @@ class Work:
     largest: int = 0
 
 
-def replaying(context: LettersContext, verdict: Verdict | None) -> Work:
-    """Return the work that replays letters. `verdict`: the operator's answer for letters in doubt. Raises `Orphaned`."""
+def replaying(context: LettersContext, verdict: Verdict | None) -> LetterOperation:
+    """Return the work that replays letters. `verdict`: the operator's answer for letters in doubt. Raises `OrphanedQueue`."""
     if orphans := [dead_queue.name for dead_queue in context.dead_queues if dead_queue.kind == "orphaned"]:
-        raise Orphaned(f"no route in the route files has the dead queue {orphans[0]!r}: restore the route to replay its letters, or discard them")
+        raise OrphanedQueue(f"no route in the route files has the dead queue {orphans[0]!r}: restore the route to replay its letters, or discard them")
     planners = {dead_queue: planner(dead_queue, context.routes, verdict) for dead_queue in context.dead_queues}
 
     def plan(dead_queue: DeadQueue, letter: Letter, message: Message) -> ReplayPlan:
@@ -82,16 +82,16 @@ def replaying(context: LettersContext, verdict: Verdict | None) -> Work:
             for dead_queue in context.dead_queues
         }
 
-    return Work("replay", settlers, plan, context.settings.max_message)
+    return LetterOperation("replay", settlers, plan, context.settings.max_message)
 
 
-def discarding(context: LettersContext) -> Work:
-    return Work("discard", lambda *_: dict.fromkeys(context.dead_queues, discard))
+def discarding(context: LettersContext) -> LetterOperation:
+    return LetterOperation("discard", lambda *_: dict.fromkeys(context.dead_queues, discard))
 
 
-def editing(context: LettersContext, dead_queue: DeadQueue, body: bytes) -> Work:
+def editing(context: LettersContext, dead_queue: DeadQueue, body: bytes) -> LetterOperation:
     """Return the work that edits letters. `body`: the new body, JSON."""
-    return Work(
+    return LetterOperation(
         "edit", lambda broker, *_: {dead_queue: EditLetter(dead_queue, body, broker, context.codec, context.clock)}, largest=context.settings.max_message
     )
 
@@ -100,7 +100,7 @@ async def settle(
     context: LettersContext,
     broker: Broker,
     evaluator: Evaluator,
-    work: Work,
+    work: LetterOperation,
     fingerprints: Mapping[str, Counter[bytes]],
     superseded: Collection[str],
     stop: asyncio.Event,

@@ -1,4 +1,4 @@
-"""Answers the status page: implements `worker.web.page.model.Desk` over the running service."""
+"""Answers the status page: implements `worker.web.page.model.PageBackend` over the running service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.app.page.letter_content import content_of
 from worker.app.page.letter_index import LetterIndex, holding
 from worker.app.page.operator import Operator
 from worker.app.page.run_list import runs_of
-from worker.app.page.shared import Shared
+from worker.app.page.shared import CachedRead
 from worker.app.route_places import places_of
 from worker.app.side_broker import Attach
 from worker.config.flow_outline import described, edges, starts
@@ -24,10 +24,10 @@ from worker.config.routes import Routes
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.letter import UNROUTED, all_dead_queues
-from worker.flows.story import Subject, story_of
+from worker.flows.story import StorySubject, story_of
 from worker.settings import Settings
 from worker.state.trace_stream import read_notes
-from worker.web.page.model import Chart, ChartStep, LetterContent, LetterRow, Letters, Overview, RunSeen, Seen, Series
+from worker.web.page.model import CachedValue, FlowChart, FlowChartStep, LetterContent, LetterRow, Letters, Overview, RunSeen, Series
 
 OVERVIEW_EVERY = 2.0  # seconds
 LETTERS_EVERY = 5.0
@@ -47,7 +47,7 @@ class RunningService(Protocol):
     def stop(self) -> asyncio.Event: ...
 
 
-class PageDesk:
+class ServicePageBackend:
     """Answers the status page. One lock guards the reads of counts and letters: a count would miss letters that a scan holds."""
 
     def __init__(self, service: RunningService, settings: Settings, attach: Attach, clock: Clock) -> None:
@@ -58,10 +58,10 @@ class PageDesk:
         self._page_broker = PageBroker(attach, clock)
         self._index = LetterIndex(clock, self._codec)
         self._lock, self._trace_lock, self._story_lock = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
-        self._overview = Shared(self._read_overview, clock, every=OVERVIEW_EVERY)
-        self._letters = Shared(self._read_letters, clock, every=LETTERS_EVERY, rest=20.0)
+        self._overview = CachedRead(self._read_overview, clock, every=OVERVIEW_EVERY)
+        self._letters = CachedRead(self._read_letters, clock, every=LETTERS_EVERY, rest=20.0)
         self._notes: tuple[float, list[bytes]] = (float("-inf"), [])
-        self._runs: dict[str, Shared[Sequence[RunSeen]]] = {}
+        self._runs: dict[str, CachedRead[Sequence[RunSeen]]] = {}
         self._operator = Operator(self.context, self._attached, self._lock, service.stop, clock)
 
     @asynccontextmanager
@@ -76,15 +76,15 @@ class PageDesk:
             serving.cancel()
             await asyncio.wait([serving])
 
-    async def overview(self) -> Seen[Overview]:
+    async def overview(self) -> CachedValue[Overview]:
         return await self._overview.get()
 
-    async def letters(self, route: str | None) -> Seen[Letters]:
+    async def letters(self, route: str | None) -> CachedValue[Letters]:
         seen = await self._letters.get()
         if route is None or seen.value is None:
             return seen
         rows = [row for row in seen.value.rows if row.route == route]
-        return Seen(Letters(rows, len(rows), [note for note in seen.value.notes if route in note]), seen.at, seen.trouble)
+        return CachedValue(Letters(rows, len(rows), [note for note in seen.value.notes if route in note]), seen.at, seen.trouble)
 
     async def letter(self, row: LetterRow) -> LetterContent | None:
         broker = await self._attached()
@@ -96,27 +96,27 @@ class PageDesk:
         return content
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
-        wanted = Subject.of(subject, record)
+        wanted = StorySubject.of(subject, record)
         async with self._story_lock:  # every viewer may ask; several searches together would leave the event loop little processor time
             return await asyncio.to_thread(story_of, await self._batches(), wanted)
 
-    async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
+    async def runs(self, runbook: str) -> CachedValue[Sequence[RunSeen]]:
         if runbook not in self._service.routes.runbooks:
-            return Seen(())
+            return CachedValue(())
         if runbook not in self._runs:
 
             async def read() -> Sequence[RunSeen]:
                 return await asyncio.to_thread(runs_of, await self._batches(), runbook)
 
-            self._runs[runbook] = Shared(read, self._clock, every=LETTERS_EVERY)
+            self._runs[runbook] = CachedRead(read, self._clock, every=LETTERS_EVERY)
         return await self._runs[runbook].get()
 
-    def chart(self, runbook: str) -> Chart | None:
+    def chart(self, runbook: str) -> FlowChart | None:
         found = self._service.routes.runbooks.get(runbook)
         if found is None:
             return None
-        steps = tuple(ChartStep(step.name, described(step), step.kind, tuple(edges(step))) for step in found.steps.values())
-        return Chart(found.first, tuple(starts(found)), steps)
+        steps = tuple(FlowChartStep(step.name, described(step), step.kind, tuple(edges(step))) for step in found.steps.values())
+        return FlowChart(found.first, tuple(starts(found)), steps)
 
     def client_of(self, route: str) -> str:
         routes = self._service.routes

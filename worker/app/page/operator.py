@@ -10,7 +10,7 @@ from itertools import groupby
 import structlog
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LettersLocked, Work, discarding, editing, replaying, settle
+from worker.app.letters.settling import LOCKED, LetterOperation, LettersLocked, discarding, editing, replaying, settle
 from worker.app.pausing import of_known, told
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode
@@ -81,7 +81,7 @@ class Operator:
         logger.warning("operator.acted", action="pause" if paused else "resume", route=route)
         return told(route, kinds.get(route, ""), before, after, paused=paused)
 
-    async def _each_route(self, rows: Sequence[LetterRow], work: Callable[[LettersContext], Work], superseded: Collection[str]) -> str:
+    async def _each_route(self, rows: Sequence[LetterRow], work: Callable[[LettersContext], LetterOperation], superseded: Collection[str]) -> str:
         if not rows:
             raise CannotAct("nothing was changed: the letters are gone")
         sentences = []
@@ -93,7 +93,7 @@ class Operator:
             sentences.append(await self._settled(context, work(context), chosen, superseded))
         return ". ".join(sentences)
 
-    async def _settled(self, context: LettersContext, work: Work, rows: Sequence[LetterRow], superseded: Collection[str]) -> str:
+    async def _settled(self, context: LettersContext, work: LetterOperation, rows: Sequence[LetterRow], superseded: Collection[str]) -> str:
         fingerprints: dict[str, Counter[bytes]] = {}
         for row in rows:
             fingerprints.setdefault(row.queue, Counter())[bytes.fromhex(row.key)] += 1

@@ -15,7 +15,7 @@ ENDS = {"done": "done", "skipped": "done", "dead": "dead", "discarded": "discard
 
 
 @dataclass(slots=True)
-class Run:
+class RunSummary:
     """One run. `ended`: empty while the run continues."""
 
     step: str = ""
@@ -26,14 +26,14 @@ class Run:
 
 def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunSeen]:
     """Return the runs, newest first, at most `MOST`. When a copy of a run was skipped, the list shows what the first message did."""
-    found: dict[str, Run] = {}
+    found: dict[str, RunSummary] = {}
     for _, note in sorted(matching(batches, [runbook], lambda each: each["r"] == runbook and bool(each.get("c"))), key=lambda each: each[1]["t"]):
-        take(found.setdefault(note["c"], Run()), note)
+        take(found.setdefault(note["c"], RunSummary()), note)
     seen = [RunSeen(name, run.ended or "waiting", run.step, run.at, tuple(run.ways)) for name, run in found.items() if run.ways]
     return sorted(seen, key=lambda each: each.at, reverse=True)[:MOST]
 
 
-def take(run: Run, note: Mapping[str, Any]) -> None:
+def take(run: RunSummary, note: Mapping[str, Any]) -> None:
     event = note["e"]
     if event == "passed" and note.get("way"):
         run.step, run.ended = note["way"].rpartition(ARROW)[2].partition(", element")[0], ""

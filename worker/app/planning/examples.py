@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from worker.app.planning.planner import Input, Planner, Route
+from worker.app.planning.planner import PlanInput, Planner, Route
 from worker.config.automation import Runbook, Webhook
 from worker.config.compiled import Example
 from worker.config.routes import Publisher, Routes
@@ -23,7 +23,7 @@ Planned = TypeVar("Planned", PlannedRequest, PlannedEvent)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ExampleResult:
     """The result of one example: it passed when nothing differs."""
 
     kind: str
@@ -48,16 +48,16 @@ def examples_of(routes: Routes) -> list[tuple[str, Route, Example]]:
     return [(kind, route, example) for kind, found in kinds.items() for route in found.values() for example in route.examples]
 
 
-async def run_example(planner: Planner, kind: str, route: Route, example: Example) -> Result:
+async def run_example(planner: Planner, kind: str, route: Route, example: Example) -> ExampleResult:
     """Run one example. Each example has its own claims and answers."""
-    given = Input(encode(example.given), example.headers, change=example.change)
+    given = PlanInput(encode(example.given), example.headers, change=example.change)
     answers = Answers(example.answers, example.ids)
     planner.recorder.strict = isinstance(route, Runbook)
     try:
         plan = await planner.plan(route, given, LocalLedger(), answers)
     except (PlanFailed, EvaluatorUnavailable, RunNeverEnds) as error:
-        return Result(kind, route.name, example, None, [Mismatch("result", "an end", str(error))])
-    return Result(kind, route.name, example, plan, list(compared(example.expect, plan, strict=planner.recorder.strict)))
+        return ExampleResult(kind, route.name, example, None, [Mismatch("result", "an end", str(error))])
+    return ExampleResult(kind, route.name, example, plan, list(compared(example.expect, plan, strict=planner.recorder.strict)))
 
 
 def compared(expect: Mapping[str, Any], plan: Plan, *, strict: bool) -> Iterator[Mismatch]:

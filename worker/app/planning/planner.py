@@ -30,7 +30,7 @@ from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.lookups.ids import HaloIds
 from worker.flows.running.starting import with_started
-from worker.flows.running.step import Performer, clients_of
+from worker.flows.running.step import StepExecutor, clients_of
 from worker.halo.budget import Budgets
 from worker.halo.client import open_client
 from worker.halo.interception import RequestRecorder, offline_client, offline_transport
@@ -43,7 +43,7 @@ NO_HEADERS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class PlanInput:
     """One message, record, delivery or payload, as its JSON text."""
 
     body: bytes
@@ -66,7 +66,7 @@ class Planner:
     asks: bool = False
     _remembering: dict[str, LookupEvaluator] = field(default_factory=dict)
 
-    async def plan(self, route: Route, given: Input, ledger: Ledger, answers: Answers | None = None) -> Plan:
+    async def plan(self, route: Route, given: PlanInput, ledger: Ledger, answers: Answers | None = None) -> Plan:
         """Return the plan of one input. `ledger`: the claims of earlier inputs. Raises `PlanFailed`, `EvaluatorUnavailable`."""
         self.recorder.begin(answers)
         match route:
@@ -81,7 +81,7 @@ class Planner:
             case Webhook():
                 return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
             case Runbook():
-                performer = Performer(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
+                performer = StepExecutor(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
                 return await plan_run(
                     with_started([route], self.runbooks), performer, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given)
                 )
@@ -102,7 +102,7 @@ class Planner:
         return replace(plan, diff=differences, asked=tuple(self.recorder.requests[sent:]))
 
 
-def readable(given: Input) -> Any:
+def readable(given: PlanInput) -> Any:
     """Return the JSON value; None for invalid JSON: the flows refuse it like any other wrong value."""
     try:
         return decode(given.body)

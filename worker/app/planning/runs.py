@@ -16,11 +16,11 @@ from worker.flows.local.delivery import LocalLedger
 from worker.flows.local.following import RunFollower
 from worker.flows.running.run_message import Run, iso
 from worker.flows.running.runbook import RunbookFlow
-from worker.flows.running.step import Performer
+from worker.flows.running.step import StepExecutor
 from worker.halo.interception import RequestRecorder
 
 
-async def plan_run(runbooks: Sequence[Runbook], performer: Performer, recorder: RequestRecorder, evaluator: Evaluator, clock: Clock, payload: Any) -> Plan:
+async def plan_run(runbooks: Sequence[Runbook], performer: StepExecutor, recorder: RequestRecorder, evaluator: Evaluator, clock: Clock, payload: Any) -> Plan:
     """Follow a run of the first runbook to its end; the run starts the others. Raises `RunNeverEnds`."""
     run = Run(new_id(), runbooks[0].name, request=payload, started=iso(clock.now()))
     published = EventRecorder()

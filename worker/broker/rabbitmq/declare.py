@@ -13,7 +13,7 @@ from aiormq.abc import AbstractChannel as Methods
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.commands import Queue as Queues
 
-from worker.broker.mismatch import Difference, absent, mismatch
+from worker.broker.mismatch import TopologyDifference, absent, mismatch
 from worker.broker.rabbitmq.connection import Link
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.core.errors import BrokerError, QueueMissing
@@ -61,7 +61,7 @@ class Declarer:
         self._patience = patience
         self._opened = AsyncExitStack()
         self._methods: Methods | None = None
-        self.differences: list[Difference] = []
+        self.differences: list[TopologyDifference] = []
         self.missing: list[str] = []
 
     async def close(self) -> None:
@@ -98,10 +98,10 @@ class Declarer:
         try:
             async with self._asking(f"declare exchange {exchange.name!r}") as methods:
                 await methods.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True, timeout=self._patience)
-        except Refused as refused:
+        except DeclarationRefused as refused:
             found = different("exchange", exchange.name, str(refused))
             return found.existing if found.argument == "type" else None
-        except Forbidden:
+        except DeclarationForbidden:
             if not await self._has_exchange(exchange.name):
                 raise
         return None
@@ -117,9 +117,9 @@ class Declarer:
             raise
         return True
 
-    async def _queue(self, queue: Queue) -> list[Difference]:
+    async def _queue(self, queue: Queue) -> list[TopologyDifference]:
         """Declare a queue, and return its differences. The broker names only the first one, so ask again with that argument as it exists."""
-        differences: list[Difference] = []
+        differences: list[TopologyDifference] = []
         properties: dict[str, Any] = {"durable": True, "exclusive": False, "auto_delete": False}
         arguments = dict(queue.arguments)
         while len(differences) < MAX_DIFFERENCES:
@@ -139,9 +139,9 @@ class Declarer:
         try:
             async with self._asking(f"declare queue {name!r}") as methods:
                 await methods.queue_declare(name, arguments=dict(arguments), timeout=self._patience, **properties)
-        except Refused as refused:
+        except DeclarationRefused as refused:
             return str(refused)
-        except Forbidden:
+        except DeclarationForbidden:
             if await queue_depth(self._link, name, self._patience) is None:
                 raise
             log.warning("queue.unverified", queue=name, reason="the broker's user may not declare it, so its arguments cannot be compared")
@@ -153,7 +153,7 @@ class Declarer:
 
     @asynccontextmanager
     async def _asking(self, doing: str) -> AsyncIterator[Methods]:
-        """The channel for one question. Raises `Refused`, `Forbidden`, `QueueMissing` or `ChannelLost`."""
+        """The channel for one question. Raises `DeclarationRefused`, `DeclarationForbidden`, `QueueMissing` or `ChannelLost`."""
         if self._methods is None:
             self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
         try:
@@ -164,17 +164,17 @@ class Declarer:
             await self._opened.aclose()
             said = error.__cause__
             if isinstance(said, ChannelPreconditionFailed):
-                raise Refused(explain(said)) from error
+                raise DeclarationRefused(explain(said)) from error
             if isinstance(said, ChannelAccessRefused):
-                raise Forbidden(f"the broker's user may not {doing}: {explain(said)}; `halo-worker permissions` prints what it needs") from error
+                raise DeclarationForbidden(f"the broker's user may not {doing}: {explain(said)}; `halo-worker permissions` prints what it needs") from error
             raise
 
 
-class Refused(BrokerError):
+class DeclarationRefused(BrokerError):
     """The existing queue or exchange differs from the declaration."""
 
 
-class Forbidden(BrokerError):
+class DeclarationForbidden(BrokerError):
     """The broker's user lacks the permission."""
 
 
@@ -229,12 +229,12 @@ class Inspector:
         await self._opened.aclose()
 
 
-def different(kind: str, name: str, said: str) -> Difference:
+def different(kind: str, name: str, said: str) -> TopologyDifference:
     """The difference in the broker's refusal, whose text is at most 255 bytes long and may be cut."""
     found = DIFFERENT.search(said)
     if found is None:
-        return Difference(kind, name, "", said, None)
-    return Difference(kind, name, found["argument"], plain(found["current"]), plain(found["received"]))
+        return TopologyDifference(kind, name, "", said, None)
+    return TopologyDifference(kind, name, found["argument"], plain(found["current"]), plain(found["received"]))
 
 
 def plain(told: str) -> str | None:

@@ -8,7 +8,7 @@ from worker.flows.consuming.arrivals import Parked
 MOST_AHEAD = 4 * 1024 * 1024  # bytes
 
 
-class Ahead:
+class ReadAhead:
     """The bodies of one channel: the first body always, further bodies while they are not too large together.
 
     `alone`: memory for a message that is too large and that the broker must not dead-letter. The message comes again with its body, and is buried as a copy.

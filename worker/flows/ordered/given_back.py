@@ -14,7 +14,7 @@ PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds for which a message that came too early is held. Each pause costs the message one delivery."""
 
 
-class GivenBack:
+class ReturnedMessages:
     """The order of these messages, and whether this worker was the first to have them.
 
     A message that is no longer in the queue is expected for the time of all pauses together.

@@ -15,20 +15,20 @@ from worker.flows.consuming.consumer import ACKS_UNDER_WAY
 from worker.flows.consuming.memory import FREE, Share, size_of
 from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
-from worker.flows.ordered.ahead import Ahead
-from worker.flows.ordered.given_back import GivenBack
+from worker.flows.ordered.ahead import ReadAhead
+from worker.flows.ordered.given_back import ReturnedMessages
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage
 from worker.flows.ordered.moves import Moves, Sequence
-from worker.flows.ordered.recent import Recent
+from worker.flows.ordered.recent import RecentCopies
 from worker.flows.waiting import race
 
 IN_HAND = 64  # messages that are taken ahead; after a crash at most this many may have been moved already
 STAYS_NARROW = 100  # messages that the intake then takes one by one: a message that goes back counts as delivered, and that must be rare
 
 
-class Arrived:
+class ArrivedDeliveries:
     """The deliveries of one channel. `ending`: done when no more is to be taken; its result is the reason if the channel is lost."""
 
     def __init__(self, ending: asyncio.Task[Any]) -> None:
@@ -79,12 +79,12 @@ class Intake:
         self._lanes = lanes
         self._unread = unread
         self._sequence = Sequence(sequence)
-        self._recent = Recent(lanes.last(IN_HAND), IN_HAND)
+        self._recent = RecentCopies(lanes.last(IN_HAND), IN_HAND)
         self._most = most
         self._ready = ready
         self._room = asyncio.Event()
         self._one_by_one = 0
-        self._given_back = GivenBack()
+        self._given_back = ReturnedMessages()
         self._alone: Parked | None = None
         self.changed()
 
@@ -108,11 +108,11 @@ class Intake:
 
     async def _stretch(self, channel: Channel, closing: asyncio.Event) -> None:
         """Move messages through one channel, as long as there is room."""
-        ahead, arrivals = Ahead(self._memory.largest, self._alone), Arrivals(self._memory)
+        ahead, arrivals = ReadAhead(self._memory.largest, self._alone), Arrivals(self._memory)
         moves = Moves(self._deps, self._settler, self._lanes, self._sequence, ahead, channel, growing=self.changed, ready=self._ready)
         ending = asyncio.create_task(race(channel.wait_closed(), moves.wait_failed(), closing.wait()))
         ending.add_done_callback(lambda _: arrivals.end())
-        arrived = Arrived(ending)
+        arrived = ArrivedDeliveries(ending)
         try:
             tag = await channel.consume(self._route.queue, arrived.put, keep=ahead.keep)
             left = await self._while_room(arrived, moves, ahead, arrivals)
@@ -132,7 +132,7 @@ class Intake:
             await moves.close()
             await asyncio.gather(ending, return_exceptions=True)
 
-    async def _while_room(self, arrived: Arrived, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
+    async def _while_room(self, arrived: ArrivedDeliveries, moves: Moves, ahead: ReadAhead, arrivals: Arrivals) -> bool:
         """Move messages while there is room. Return whether a message that came without its body is left."""
         narrow = self._one_by_one > 0
         while self._room.is_set() and narrow == (self._one_by_one > 0):
@@ -143,7 +143,7 @@ class Intake:
                 return True
         return False
 
-    async def _taken(self, delivery: Delivery, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
+    async def _taken(self, delivery: Delivery, moves: Moves, ahead: ReadAhead, arrivals: Arrivals) -> bool:
         """Begin to move a delivery. False if it came without its body and is not settled: all messages from here on go back.
 
         If too many bytes were in flight, the intake takes messages one by one from then on.

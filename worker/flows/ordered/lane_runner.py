@@ -23,7 +23,7 @@ from worker.flows.consuming.memory import with_memory
 from worker.flows.consuming.runner import DeliveryRunner, Handler
 from worker.flows.consuming.services import ConsumerServices
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor, instead
-from worker.flows.ordered.lanes import Entry, Lanes
+from worker.flows.ordered.lanes import LaneEntry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, moved_on
 from worker.flows.waiting import race
 from worker.flows.writes.publisher import refused_unless_left_out
@@ -87,7 +87,7 @@ class LaneRunner:
         while self._settling:
             await asyncio.wait(self._settling)
 
-    def _start(self, entry: Entry[WaitingMessage]) -> None:
+    def _start(self, entry: LaneEntry[WaitingMessage]) -> None:
         if entry.item is None:
             raise ValueError("an entry runs whose message is not here")
         task = self._deps.services.tasks.create_task(self._own(entry, entry.item))
@@ -98,7 +98,7 @@ class LaneRunner:
         self._settling.discard(task)
         self._changed.set()
 
-    async def _own(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> None:
+    async def _own(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage) -> None:
         state = replace(item.state, remembered=self._deps.services.clock.now() - item.stamp.since < SURELY_KNOWN)
         job = OrderedJob(self, entry, replace(item, state=state), self._session)
         if item.redelivered and not self._deps.runner.in_flight.running(job.key, self._session):
@@ -106,10 +106,10 @@ class LaneRunner:
         else:
             await self._deps.runner.own(job)
 
-    def finish(self, entry: Entry[WaitingMessage]) -> None:
+    def finish(self, entry: LaneEntry[WaitingMessage]) -> None:
         self._lanes.finish(entry)
 
-    async def handle(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> Outcome:
+    async def handle(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage) -> Outcome:
         """Run the route's handler. A message whose keys cannot be computed is refused when its turn comes, unless the route's `when` leaves it out."""
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times and never ended")
@@ -125,13 +125,13 @@ class LaneRunner:
         if self._lost:
             raise ChannelLost("its channel was lost: the message is delivered and settled again")
 
-    async def place(self, entry: Entry[WaitingMessage], item: WaitingMessage, outcome: Outcome, settlement: Settlement) -> Settlement:
+    async def place(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, outcome: Outcome, settlement: Settlement) -> Settlement:
         """As `SettlementExecutor.place`. A message that is tried again keeps its place in its lane, which waits for it."""
         if isinstance(settlement, Retry):
             return await self._postpone(entry, item, item.state, outcome, settlement)
         return await self.settler.place(item, item.state, settlement)
 
-    async def _postpone(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
+    async def _postpone(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
         now = self._deps.services.clock.now()
         wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0
@@ -139,7 +139,7 @@ class LaneRunner:
         self._lanes.postpone(entry, progress(state), due)
         return await self._into_room(entry, item, state, settlement)
 
-    async def _count(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState) -> None:
+    async def _count(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState) -> None:
         """Publish a copy with the start counted: a worker may have crashed on this message.
 
         After some starts the message runs alone, so that no other message is blamed.
@@ -154,7 +154,7 @@ class LaneRunner:
         except ChannelLost as error:
             logger.warning("message.unsettled", message_id=state.message_id, reason=str(error))
 
-    async def _into_room(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, settlement: Retry) -> Settlement:
+    async def _into_room(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState, settlement: Retry) -> Settlement:
         """Publish the copy to the waiting queue; its lane waits for it. A message whose copy no broker accepts is buried: its lane must not wait."""
         try:
             await self.settler.confirmed(self._deps.services.codec.copy(item.message, self._deps.route.queue, state), order_room(self._deps.route.queue))
@@ -174,7 +174,7 @@ class OrderedJob:
     """Implements `Job` for the first message of a lane."""
 
     lanes: LaneRunner
-    entry: Entry[WaitingMessage]
+    entry: LaneEntry[WaitingMessage]
     delivery: WaitingMessage
     session: int
 

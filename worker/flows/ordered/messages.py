@@ -14,7 +14,7 @@ from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.flows.evaluating import once_evaluated
-from worker.flows.ordered.lanes import Keys, Place
+from worker.flows.ordered.lanes import MessageKeys, QueuePlace
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
 from worker.threads import read_body
@@ -52,7 +52,7 @@ class WaitingMessage:
         return None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> QueuePlace:
         return self.stamp.sequence, self.message.message_id
 
     @property
@@ -93,7 +93,7 @@ def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> Deli
     return replace(item.state, order=replace(item.stamp, since=since, starts=item.stamp.starts + started))
 
 
-async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> Keys:
+async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> MessageKeys:
     """Return the keys of a message: its order key and its customer. 7, 7.0 and "7" are one key, as in Halo.
 
     Waits while no expression can be evaluated. `largest`: bytes of the largest body that is read.
@@ -106,12 +106,12 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
             for template in (route.order_by, route.fair_by)
         ]
     except ExpressionError as error:
-        return Keys(refused=Refused(DeadClass.TRANSFORM, str(error)))
+        return MessageKeys(refused=Refused(DeadClass.TRANSFORM, str(error)))
     except Undecodable as error:
-        return Keys(refused=Refused(DeadClass.DECODE, str(error)))
+        return MessageKeys(refused=Refused(DeadClass.DECODE, str(error)))
     if order == "":
-        return Keys(refused=Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order"))
-    return Keys(order, customer or "")
+        return MessageKeys(refused=Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order"))
+    return MessageKeys(order, customer or "")
 
 
 def kept_key(key: str) -> str:

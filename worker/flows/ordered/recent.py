@@ -9,7 +9,7 @@ from worker.core.message import Delivery
 from worker.flows.ordered.given_back import known_by
 
 
-class Recent:
+class RecentCopies:
     """Copies in the waiting queue whose originals may come again.
 
     An id and a content identify a message: if a sender sends two such messages, one may count as a copy. `looks`: how many messages the queue can have

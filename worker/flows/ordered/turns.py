@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from typing import Generic, Protocol, Self, TypeVar
 
 
-class Ready(Protocol):
+class ReadyMessage(Protocol):
     """A message that may start. Of the messages of one customer the smallest goes first."""
 
     @property
@@ -17,10 +17,10 @@ class Ready(Protocol):
     def __lt__(self, other: Self, /) -> bool: ...
 
 
-R = TypeVar("R", bound=Ready)
+R = TypeVar("R", bound=ReadyMessage)
 
 
-class Turns(Generic[R]):
+class CustomerRoundRobin(Generic[R]):
     """Round robin over the customers, in logarithmic time for each start. No customer holds more than `most` places.
 
     The customer that has waited longest for its turn is the next one. It waits since its last turn, since a place of it became free, or since its first

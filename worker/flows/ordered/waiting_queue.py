@@ -20,7 +20,7 @@ from worker.core.topology import order_room
 from worker.flows.consuming.plain_job import SUSPECT
 from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lane_runner import RunnerDeps
-from worker.flows.ordered.lanes import Keys, Lanes
+from worker.flows.ordered.lanes import Lanes, MessageKeys
 from worker.flows.ordered.messages import WaitingMessage, keys_of, moved_on, waiting_message
 from worker.flows.waiting import race
 
@@ -166,14 +166,14 @@ class WaitingQueue:
             self._arrivals.popleft()
             self._arrange(item, keys.get(item.place))
 
-    async def _keys_of(self, item: WaitingMessage) -> Keys:
+    async def _keys_of(self, item: WaitingMessage) -> MessageKeys:
         async with self._memory.reading(item.message):
             return await keys_of(self._route, item, item.state, self._evaluator, self._clock, self._largest)
 
-    def _arrange(self, item: WaitingMessage, keys: Keys | None) -> None:
+    def _arrange(self, item: WaitingMessage, keys: MessageKeys | None) -> None:
         entry = self._lanes.known(item.place)
         if entry is None:
-            entry = self._lanes.expect(item.place, keys or Keys(), memory_of(item.message))
+            entry = self._lanes.expect(item.place, keys or MessageKeys(), memory_of(item.message))
         made, careful = (item.state.attempts, item.state.tries), item.stamp.starts >= SUSPECT
         surplus = self._lanes.arrive(entry, item, made=made, due=item.stamp.due, careful=careful, now=self._clock.monotonic())
         if surplus is not None:

@@ -40,7 +40,7 @@ class Unfetched:
 
 
 @dataclass(slots=True)
-class Found:
+class FetchedDetails:
     """The result for one page. `gave_up`: why the records that are in neither list were not asked for."""
 
     fetched: list[Change] = field(default_factory=list)
@@ -72,9 +72,9 @@ async def fetch_whole(reader: Reader, operation: Operation, change: Change, requ
     return unfetched(change, exchange)
 
 
-async def fetch_all(fetch: Fetch, changes: Sequence[Change], *, before: int) -> Found:
+async def fetch_all(fetch: Fetch, changes: Sequence[Change], *, before: int) -> FetchedDetails:
     """Fetch the records one after the other. `before`: number of records that this turn has fetched already. Raises `DetailsStopped`."""
-    found = Found()
+    found = FetchedDetails()
     for change in changes:
         result = await fetch(change)
         if isinstance(result, Change):

@@ -38,7 +38,7 @@ class EmitStopped(WorkerError):
 
 
 @dataclass(slots=True)
-class Tally:
+class ScanTally:
     """Counts of one scan."""
 
     rows: int = 0
@@ -50,7 +50,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class ParkReason:
     """Why a record is put into the dead queue, with further headers."""
 
     reason: str
@@ -78,7 +78,7 @@ class Emitter:
         told = {"change": change.kind, **more}
         self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(told.items()), at))
 
-    async def emit(self, changes: Sequence[Change], position: str, tally: Tally) -> None:
+    async def emit(self, changes: Sequence[Change], position: str, tally: ScanTally) -> None:
         """Publish all changes. Raises `EmitStopped` after it tried all and some failed, and `BrokerError` when the broker is lost."""
         results = await asyncio.gather(*(self._one(change, position, tally) for change in changes), return_exceptions=True)
         settled = [change for change, result in zip(changes, results, strict=True) if result is None]
@@ -89,7 +89,7 @@ class Emitter:
         if errors:
             raise EmitStopped(str(errors[0]), settled)
 
-    async def _one(self, change: Change, position: str, tally: Tally) -> None:
+    async def _one(self, change: Change, position: str, tally: ScanTally) -> None:
         self._note("seen", change)
         try:
             if not await wanted(self._route, change, self._evaluator):
@@ -105,7 +105,7 @@ class Emitter:
             raise EmitStopped(str(error)) from error
         await self._publish(event, change, tally)
 
-    async def _publish(self, event: Event, change: Change, tally: Tally) -> None:
+    async def _publish(self, event: Event, change: Change, tally: ScanTally) -> None:
         sent = self._clock.now()
         try:
             with span(f"publish {event.exchange}", "producer", about(event, change, self._route)):
@@ -142,15 +142,17 @@ class Emitter:
             headers = unrouted_headers(event.exchange, event.routing_key, self._route.name, event.message.headers)
             await self._confirmed(replace(event.message, headers=headers, message_id=""), UNROUTED)
 
-    async def park(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass = DeadClass.TRANSFORM, status: int | None = None) -> None:
+    async def park(self, change: Change, reason: str, tally: ScanTally, dead_class: DeadClass = DeadClass.TRANSFORM, status: int | None = None) -> None:
         """Put the record into the dead queue of the subscriber. Raises `EmitStopped`, `BrokerError`."""
-        await self._park(change, Parked(reason, dead_class, status), with_parent(change.record, change.parent), identity(change.key, self._route.key), tally)
+        await self._park(
+            change, ParkReason(reason, dead_class, status), with_parent(change.record, change.parent), identity(change.key, self._route.key), tally
+        )
 
-    async def park_parent(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass, status: int | None = None) -> None:
+    async def park_parent(self, change: Change, reason: str, tally: ScanTally, dead_class: DeadClass, status: int | None = None) -> None:
         """Put a parent whose children cannot be read into the dead queue. Raises `EmitStopped`, `BrokerError`."""
-        await self._park(change, Parked(reason, dead_class, status, {UNREAD_CHILDREN: True}), change.record, {"key": change.key}, tally)
+        await self._park(change, ParkReason(reason, dead_class, status, {UNREAD_CHILDREN: True}), change.record, {"key": change.key}, tally)
 
-    async def _park(self, change: Change, parked: Parked, body: Mapping[str, Any], remainder: Mapping[str, Any], tally: Tally) -> None:
+    async def _park(self, change: Change, parked: ParkReason, body: Mapping[str, Any], remainder: Mapping[str, Any], tally: ScanTally) -> None:
         """Put the body into the dead queue. `remainder`: the part that is kept of a record that is too large for a message."""
         died = datetime.fromtimestamp(self._clock.now(), UTC)
         headers = dict(parked_headers(parked.reason, parked.dead_class, self._route.name, died, parked.status))

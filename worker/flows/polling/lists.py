@@ -9,7 +9,7 @@ from typing import Any
 from worker.catalogue.operation import Operation
 from worker.changes.pages import OnPage, PageReader
 from worker.changes.position import Position
-from worker.changes.scan import Scan, Seen
+from worker.changes.scan import Scan, SeenRows
 from worker.core.exchange import Exchange, Request
 from worker.core.ports import Reader
 
@@ -36,7 +36,7 @@ async def read_list(
     ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in request.query}
     scan = Scan(PageReader(reader, request, listing, on_page), key, None, ordered=ordered, pause=lambda: False, ignore=ignore)
     position, rows = Position(), dict[str, dict[str, Any]]()
-    async for step in scan.steps(position, Seen()):
+    async for step in scan.steps(position, SeenRows()):
         position = step.position
         if step.failure is not None or step.ambiguous:
             return WholeList({}, step.failure, position.reason, step.ambiguous)

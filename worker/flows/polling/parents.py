@@ -15,7 +15,7 @@ from worker.changes.detect import Change, ScanContext, before
 from worker.changes.mass_loss import held_reason, too_many
 from worker.changes.pages import NOT_FOUND, OnPage
 from worker.changes.records import content_hash, updated_at
-from worker.changes.scan import Step
+from worker.changes.scan import ScanStep
 from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Request
@@ -65,7 +65,7 @@ class ParentProcessor:
         self._failed: list[Unfetched] = []
         self._read = 0
 
-    async def process(self, turn: Turn, step: Step, context: ScanContext) -> None:
+    async def process(self, turn: Turn, step: ScanStep, context: ScanContext) -> None:
         """Read the children of the changed parents of this page. Raises `DetailsStopped` when the turn must end before the last one, and `DetailsFailed`."""
         for number, (key, record) in enumerate(zip(step.keys, step.rows, strict=True)):
             self.left = frozenset(filter(None, step.keys[number:]))
@@ -100,7 +100,7 @@ class ParentProcessor:
             turn.tally.add("gone_parents")
             return
         error, turn.error = turn.error, ""
-        children = Step(list(found.rows.values()), list(found.rows), frozenset(found.rows), turn.position)
+        children = ScanStep(list(found.rows.values()), list(found.rows), frozenset(found.rows), turn.position)
         await self._rows.process(turn, children, self._context(turn, parent.key, context), self._complete, parent)
         if turn.error:
             return  # a child is not published yet

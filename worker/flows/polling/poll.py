@@ -15,7 +15,7 @@ from worker.catalogue.requests import build_request
 from worker.changes.mass_loss import held_reason, too_many
 from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.position import Position
-from worker.changes.scan import Scan, Seen, Step
+from worker.changes.scan import Scan, ScanStep, SeenRows
 from worker.config.compiled import Parents
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError
@@ -29,7 +29,7 @@ from worker.flows.polling.parents import AmbiguousChildren, ParentProcessor
 from worker.flows.polling.plan import after_scan, planned, resumed, suspended
 from worker.flows.polling.processing import TOMBSTONE, RowProcessor, TooManyRecords
 from worker.flows.polling.report_scan import PATH, ReportScan
-from worker.flows.polling.shared_reads import SharedReads, SharingReader
+from worker.flows.polling.shared_reads import AnswerCache, CachingReader
 from worker.flows.polling.turn import Turn, TurnResult
 from worker.flows.requests import evaluated, subscriber_request
 from worker.metrics import Metrics
@@ -54,7 +54,7 @@ class Poller:
         clock: Clock,
         metrics: Metrics,
         echoes: EchoFilter | None = None,
-        shared: SharedReads | None = None,
+        shared: AnswerCache | None = None,
     ) -> None:
         self._route = route
         self._reader = reader
@@ -62,7 +62,7 @@ class Poller:
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
-        self._shared = shared or SharedReads(clock.monotonic)
+        self._shared = shared or AnswerCache(clock.monotonic)
         self._rows = RowProcessor(route, emitter, echoes)
 
     async def take_turn(self, baton: Baton, known: RecordIndex, pause: Callable[[], bool]) -> TurnResult:
@@ -88,7 +88,7 @@ class Poller:
         completer = Completer(self._route, self._reader, self._evaluator, parameters["query"])
         complete = completer.complete if Completer.needed(self._route) else None
         context = turn.plan.context(self._route, turn.baton)
-        held: deque[Step] = deque()
+        held: deque[ScanStep] = deque()
         async for step in self._steps(turn, parameters, pause):
             if step.failure is not None:
                 if is_stopping(step.failure):
@@ -107,9 +107,9 @@ class Poller:
         if turn.position.state == "complete" and whole and self._route.changes != "all":
             await self._handle_missing(turn)
 
-    def _steps(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> AsyncIterator[Step]:
+    def _steps(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> AsyncIterator[ScanStep]:
         """The answers of a report, or the pages of a list."""
-        seen, route = Seen(keys=turn.known.seen), self._route
+        seen, route = SeenRows(keys=turn.known.seen), self._route
         if route.report is not None:
             on_page = self._read_logger(turn, PATH)
             return ReportScan(self._reader, route.report, route.key, turn.plan.since, on_page, ignore=route.ignore).steps(turn.position, seen)
@@ -123,12 +123,12 @@ class Poller:
         bindings = {"route": self._route.name, "client": self._route.client}
         parameters = await evaluated(parents.request, {}, bindings, self._evaluator)
         request = build_request(parents.operation, parameters["path"], parameters["query"])
-        sharing = SharingReader(self._route.name, self._route.client, self._reader, self._shared, begun=turn.baton.scan is not None)
+        sharing = CachingReader(self._route.name, self._route.client, self._reader, self._shared, begun=turn.baton.scan is not None)
         reader = PageReader(sharing, request, parents.operation.listing, self._read_logger(turn, request.path))
         scan = Scan(reader, parents.key, turn.plan.window(self._route), ordered=takes_order(parents.operation, parameters["query"]), pause=pause)
         children = self._parent_processor(turn, pause)
         context = turn.plan.context(self._route, turn.baton)
-        async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
+        async for step in scan.steps(turn.position, SeenRows(keys=turn.known.seen)):
             if step.failure is not None:
                 if is_stopping(step.failure):
                     break

@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.changes.detect import Change, ScanContext, classify_change
 from worker.changes.records import content_hash
-from worker.changes.scan import Step
+from worker.changes.scan import ScanStep
 from worker.config.routes import Subscriber
 from worker.core.errors import WorkerError
 from worker.flows.echoes.filter import EchoFilter
@@ -56,7 +56,7 @@ class RowProcessor:
         self._emitter = emitter
         self._echoes = echoes
 
-    async def process(self, turn: Turn, step: Step, context: ScanContext, complete: Fetch | None, parent: Parent = NO_PARENT) -> None:
+    async def process(self, turn: Turn, step: ScanStep, context: ScanContext, complete: Fetch | None, parent: Parent = NO_PARENT) -> None:
         """Publish the changes of this step, then store them as known."""
         turn.tally.rows += len(step.rows)
         turn.known.meet(step.keys)
@@ -90,7 +90,7 @@ class RowProcessor:
             await self._emitter.park(each.change, each.reason, turn.tally, each.dead_class, each.status)
             self._remember(turn, [each.change], parked=True)
 
-    async def _park_unfit(self, turn: Turn, changes: Sequence[Change], step: Step) -> list[Change]:
+    async def _park_unfit(self, turn: Turn, changes: Sequence[Change], step: ScanStep) -> list[Change]:
         """Park the rows that cannot become a record; return the others."""
         for change in changes:
             if reason := step.unfit.get(change.key):
@@ -98,7 +98,7 @@ class RowProcessor:
                 self._remember(turn, [change], parked=True)
         return [change for change in changes if change.key not in step.unfit]
 
-    def _changes(self, turn: Turn, step: Step, context: ScanContext, parent: Parent) -> list[Change]:
+    def _changes(self, turn: Turn, step: ScanStep, context: ScanContext, parent: Parent) -> list[Change]:
         """Return the changes of this step. Nearly every row is unchanged, so unchanged rows take the shortest path."""
         known, traced, ignore = turn.known.hashes, turn.known.traces if self._echoes is not None else None, self._route.ignore
         compares = self._route.changes != "all" and context.again is None

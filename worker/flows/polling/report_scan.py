@@ -17,7 +17,7 @@ from worker.changes.identity import ambiguity, are_ambiguous
 from worker.changes.pages import OnPage, Page, PageFailed
 from worker.changes.position import Position, complete, incomplete
 from worker.changes.records import record_key
-from worker.changes.scan import Seen, Step
+from worker.changes.scan import ScanStep, SeenRows
 from worker.config.compiled import Report
 from worker.config.statements import MAX_ROWS
 from worker.core.exchange import Exchange, Fate, Priority, Request
@@ -47,25 +47,25 @@ class ReportScan:
         self._on_page = on_page
         self._ignore = ignore
 
-    async def steps(self, position: Position, seen: Seen) -> AsyncIterator[Step]:
+    async def steps(self, position: Position, seen: SeenRows) -> AsyncIterator[ScanStep]:
         """Read answer by answer from `position` until the scan ends. Adds to `seen`."""
         while not position.ended:
             since = position.newest if position.page > 1 else self._since
             page = await self._read(position.page, since)
             if isinstance(page, PageFailed):
-                yield Step([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
+                yield ScanStep([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
                 return
             rows, unfit = self._typed(page.rows)
             keys = [record_key(row, self._key) for row in rows]
             if are_ambiguous(rows, keys, self._ignore):
-                yield Step([], [], frozenset(), incomplete(position, ambiguity(rows, self._key)), ambiguous=True)
+                yield ScanStep([], [], frozenset(), incomplete(position, ambiguity(rows, self._key)), ambiguous=True)
                 return
             found = {key for key in keys if key is not None}
             fresh = frozenset(found - seen.keys)
             seen.keys.update(found)
             position = self._after(position, page, rows, since, keyless=None in keys)
             reasons = {key: unfit[number] for number, key in enumerate(keys) if key is not None and number in unfit}
-            yield Step(rows, keys, fresh, position, unfit=reasons)
+            yield ScanStep(rows, keys, fresh, position, unfit=reasons)
 
     async def _read(self, number: int, since: datetime | None) -> Page | PageFailed:
         exchange = await self._reader.send(report_request(self._report, since), priority=Priority.POLL)

@@ -20,7 +20,7 @@ from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.retrying import RetryingReader
 from worker.flows.polling.schedule import Schedule, schedule_of
-from worker.flows.polling.shared_reads import SharedReads
+from worker.flows.polling.shared_reads import AnswerCache
 from worker.flows.polling.turn import TurnResult
 from worker.flows.polling.turns import next_arrival
 from worker.flows.waiting import race
@@ -64,7 +64,7 @@ class SubscriberFlow:
         turn_limit: float = 300.0,
         echoes: WriteNotices | None = None,
         tracer: Tracer = NO_TRACE,
-        shared: SharedReads | None = None,
+        shared: AnswerCache | None = None,
     ) -> None:
         self._route = route
         self._halo = halo

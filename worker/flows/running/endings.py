@@ -7,8 +7,8 @@ from dataclasses import replace
 from worker.config.automation import Step
 from worker.config.run_values import Values
 from worker.core.outcome import ARROW, DeadClass, Doubtful, Outcome, Passed, Refused, Unsent
-from worker.flows.running.iteration import Failure
-from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.iteration import RunFailure
+from worker.flows.running.run_message import ChildResult, Run, run_queue
 
 LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
 
@@ -16,7 +16,7 @@ LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost t
 def ended_well(run: Run, values: Values, status: int | None = None) -> Passed:
     """Return the message by which the caller goes on. Raises `Undecodable` when the caller is too large to travel."""
     last = replace(run.with_values(values).light(), callers=(), each=None, returned=None, request=None)
-    return returned(run, Returned(last), status)
+    return returned(run, ChildResult(last), status)
 
 
 def failure_above(run: Run, outcome: Outcome, attempts: int) -> Outcome:
@@ -30,11 +30,11 @@ def failure_above(run: Run, outcome: Outcome, attempts: int) -> Outcome:
     if not caught or not isinstance(outcome, (Unsent, Doubtful, Refused)) or not is_final(outcome, attempts):
         return outcome
     dead = outcome.dead_class if isinstance(outcome, Refused) else DeadClass.RETRIES_EXHAUSTED
-    failure = Failure(dead.value, outcome.reason[:LONGEST_REASON], outcome.status, run.step or "")
-    return returned(run, Returned(failure=failure), outcome.status)
+    failure = RunFailure(dead.value, outcome.reason[:LONGEST_REASON], outcome.status, run.step or "")
+    return returned(run, ChildResult(failure=failure), outcome.status)
 
 
-def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
+def returned(run: Run, ended: ChildResult, status: int | None = None) -> Passed:
     """Return the message for the caller. The visits of an element continue the count of its run; another runbook's run counts its own."""
     caller = run.callers[-1]
     visit = (run if run.is_element else caller).visit + 1

@@ -19,13 +19,13 @@ from worker.core.ports import Evaluator
 from worker.core.topology import lanes_queue
 from worker.flows.running.elements import ElementList
 from worker.flows.running.endings import waiting, whole
-from worker.flows.running.iteration import Failure, Iteration, lane_items, merged
-from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merged
+from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.threads import in_thread_if_large
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class IterationDone:
     """All elements are done, and the run goes on with these values."""
 
     run: Run
@@ -37,11 +37,11 @@ class ElementFailed:
     """An element failed, and with it the step."""
 
     run: Run
-    failure: Failure
+    failure: RunFailure
     index: int
 
 
-Progress = Outcome | Over | ElementFailed
+Progress = Outcome | IterationDone | ElementFailed
 
 
 class Iterator:
@@ -112,11 +112,11 @@ class Iterator:
         )
         return Passed(element.message(), self._queue, f"{step.name}{ARROW}{each.first}, element {iteration.index}")
 
-    async def _result(self, run: Run, each: ForEach, ended: Returned) -> tuple[Mapping[str, Any], Failure | None]:
+    async def _result(self, run: Run, each: ForEach, ended: ChildResult) -> tuple[Mapping[str, Any], RunFailure | None]:
         """Return the value that the element adds to each variable of `into`, or why the element failed."""
         nothing = dict.fromkeys(each.results)
         if ended.failure is not None or ended.run is None:
-            return nothing, ended.failure or Failure(DeadClass.FAILED.value, "its run ended without a result")
+            return nothing, ended.failure or RunFailure(DeadClass.FAILED.value, "its run ended without a result")
         if each.into is None:
             return nothing, None
         values = replace(ended.run, callers=(*run.callers, replace(run, callers=(), returned=None))).values()
@@ -125,7 +125,7 @@ class Iterator:
         except ExpressionError as error:
             if not each.failures:
                 raise
-            return nothing, Failure(DeadClass.TRANSFORM.value, f"`into`: {error}", step=run.step or "")
+            return nothing, RunFailure(DeadClass.TRANSFORM.value, f"`into`: {error}", step=run.step or "")
 
     async def _join(self, run: Run, iteration: Iteration) -> Outcome:
         """End a lane. The last lane to end goes on with the results of all lanes."""
@@ -139,11 +139,11 @@ class Iterator:
         last = await self._broker.join(self._meeting, part, onward)
         return Done(f"lane {iteration.lane} of {iteration.lanes} has ended" + (", the last one" if last else ""))
 
-    def _over(self, run: Run, each: ForEach, iteration: Iteration) -> Over:
+    def _over(self, run: Run, each: ForEach, iteration: Iteration) -> IterationDone:
         values = run.values()
         found = dict(iteration.results) | ({each.failures: list(iteration.failures)} if each.failures else {})
         changed = replace(values, variables=dict(values.variables) | found, plain=values.plain | found.keys())
-        return Over(replace(run, each=None, returned=None), changed)
+        return IterationDone(replace(run, each=None, returned=None), changed)
 
 
 def elements_of(value: Any, each: ForEach) -> list[Any]:

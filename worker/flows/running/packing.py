@@ -19,7 +19,7 @@ LONGEST_KEPT = 1024 * 1024  # characters
 HEAVIEST_KEPT = 16 * 1024 * 1024  # bytes as values: the memory limit does not count kept values, and some kB of text can unpack to 100 MB
 
 
-class NotKept(Exception):
+class Uncached(Exception):
     """Carries a value that is too heavy to be kept: an exception is not cached."""
 
     def __init__(self, value: Any) -> None:
@@ -53,7 +53,7 @@ def unpacked(text: str) -> Any:
         return decode(_read(text), max_depth=DEEPER)
     try:
         return _kept(text)
-    except NotKept as heavy:
+    except Uncached as heavy:
         return heavy.value
 
 
@@ -73,5 +73,5 @@ def _kept(text: str) -> Any:
     body = _read(text)
     value = decode(body, max_depth=DEEPER)
     if weight_of(body) > HEAVIEST_KEPT:
-        raise NotKept(value)
+        raise Uncached(value)
     return value

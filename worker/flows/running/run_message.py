@@ -14,7 +14,7 @@ from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 from worker.core.topology import RUNS
-from worker.flows.running.iteration import Failure, Iteration
+from worker.flows.running.iteration import Iteration, RunFailure
 from worker.flows.running.packing import unpacked, weighed, weighed_in_thread
 from worker.flows.running.run_shape import LATER, STILL, document_of, fits, later_members, plain_members, still_members
 
@@ -25,11 +25,11 @@ STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run id
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ChildResult:
     """The end of a run that this one waited for: its last state, or why it failed."""
 
     run: Run | None = None
-    failure: Failure | None = None
+    failure: RunFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Run:
     catches: bool = False
     each: Iteration | None = None
     callers: tuple[Run, ...] = ()
-    returned: Returned | None = None
+    returned: ChildResult | None = None
     packed: str = field(default="", compare=False, repr=False)
     """The text of the members that do not change while the run waits, once it is written."""
     weighs: int = field(default=0, compare=False, repr=False)
@@ -170,17 +170,17 @@ class Run:
         )
 
     @classmethod
-    def _returned(cls, document: Mapping[str, Any] | None) -> Returned | None:
+    def _returned(cls, document: Mapping[str, Any] | None) -> ChildResult | None:
         if document is None:
             return None
         ended, failure = document.get("run"), document.get("failure")
         try:
-            told = None if failure is None else Failure(**failure)
+            told = None if failure is None else RunFailure(**failure)
             if told is not None:
                 told.check()
         except (TypeError, ValueError):
             raise Undecodable("the run has a member of the wrong type") from None
-        return Returned(None if ended is None else cls.of(ended, alone=True), told)
+        return ChildResult(None if ended is None else cls.of(ended, alone=True), told)
 
 
 def same(name: str, values: Values, base: Values) -> bool:

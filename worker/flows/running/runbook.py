@@ -28,11 +28,11 @@ from worker.core.spans import span
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.evaluating import once_evaluated
 from worker.flows.running.endings import LONGEST_REASON, ended_well, failure_above, is_final
-from worker.flows.running.iterating import ElementFailed, Iterator, Over
+from worker.flows.running.iterating import ElementFailed, IterationDone, Iterator
 from worker.flows.running.publishing import publish
-from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.flows.running.starting import starting_values, sub_run
-from worker.flows.running.step import Performed, Performer
+from worker.flows.running.step import StepExecutor, StepResult
 from worker.flows.running.variables import taken
 from worker.flows.writes.attempt import Attempt, Attempts
 from worker.flows.writes.guarded_write import unanswered
@@ -49,7 +49,7 @@ class RunbookFlow:
     def __init__(
         self,
         runbook: Runbook,
-        performer: Performer,
+        performer: StepExecutor,
         ledger: Ledger,
         evaluator: Evaluator,
         clock: Clock,
@@ -154,7 +154,7 @@ class RunbookFlow:
         try:
             with span(f"step {step.name}", attributes={"halo.route": run.runbook, "halo.run": run.id, "halo.visit": run.visit}):
                 if step.publish is not None:
-                    performed = Performed(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
+                    performed = StepResult(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
                 else:
                     performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
@@ -181,7 +181,7 @@ class RunbookFlow:
             return await self._later(error)
         return await self._onward(run, step, values)
 
-    async def _returned(self, run: Run, step: Step, ended: Returned, attempts: int) -> Outcome:
+    async def _returned(self, run: Run, step: Step, ended: ChildResult, attempts: int) -> Outcome:
         """Go on after the other run: its variables are the response."""
         values = run.values()
         if ended.failure is not None or ended.run is None:
@@ -202,7 +202,7 @@ class RunbookFlow:
         except BrokerError as error:
             return await self._later(error)
         match progress:
-            case Over(whole, values):
+            case IterationDone(whole, values):
                 return await self._onward(whole, step, values)
             case ElementFailed(whole, failure, index):
                 refused = Refused(DeadClass(failure.dead_class), f"element {index}: {failure.reason}", failure.status)

@@ -26,14 +26,14 @@ REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Performed:
+class StepResult:
     """The outcome of a step, and the values after it (with the answer, if there was one)."""
 
     outcome: Outcome
     values: Values
 
 
-class Performer:
+class StepExecutor:
     """Performs the methods and actions of one runbook's steps."""
 
     def __init__(self, caller: Caller, clients: Mapping[str, Halo], evaluators: Mapping[str, Evaluator]) -> None:
@@ -43,7 +43,7 @@ class Performer:
         self._evaluators = evaluators
         self._catalogue = load()
 
-    async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
+    async def perform(self, step: Step, values: Values, attempt: Attempt) -> StepResult:
         """Call the method or the action of a step.
 
         Raises `ExpressionError`, `EvaluatorUnavailable`, `LookupUnanswered`, `RequestError`, `CallRefused`, `Undecodable`.
@@ -54,17 +54,17 @@ class Performer:
         answered = replace(values, status=getattr(outcome, "status", None), response=getattr(outcome, "body", None))
         return self._with_output(step, outcome, answered)
 
-    async def _method(self, step: Step, method: Method, values: Values, attempt: Attempt) -> Performed:
+    async def _method(self, step: Step, method: Method, values: Values, attempt: Attempt) -> StepResult:
         repeatable = method.verb in REPEATABLE or step.in_doubt == "repeat"
         if attempt.doubtful and not repeatable:
             reason = f"{method.full_name} may have been called before, and calling a {method.verb} twice may show (`in_doubt: repeat` accepts that)"
-            return Performed(Refused(DeadClass.IN_DOUBT, reason), values)
+            return StepResult(Refused(DeadClass.IN_DOUBT, reason), values)
         if repeatable:
             exchange = await self._caller.call(method, values, timeout=step.timeout)
         else:
             sent = await attempt.send(partial(self._caller.reserve, method, values, timeout=step.timeout), without_lookup=True)
             if isinstance(sent, Denial):
-                return Performed(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
+                return StepResult(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
             exchange = sent
         answered = replace(values, status=exchange.status, response=exchange.body)
         outcome = as_asked(method_outcome(exchange, repeatable=repeatable), step)
@@ -73,12 +73,12 @@ class Performer:
 
     def _with_output(
         self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None, answer: Mapping[str, Any] | None = None
-    ) -> Performed:
+    ) -> StepResult:
         """`answer`: the documents of a method's answer, where it has more than a response."""
         if not isinstance(outcome, Done):
-            return Performed(outcome, values)
+            return StepResult(outcome, values)
         documents = {"response": values.response, "status": values.status, **(answer or {}), "request": values.request}
-        return Performed(outcome, taken(values, {**(output or {}), **step.output}, documents))
+        return StepResult(outcome, taken(values, {**(output or {}), **step.output}, documents))
 
     async def _action(self, step: Step, values: Values, attempt: Attempt) -> Outcome:
         action, halo, evaluator = step.action, self._clients[step.client or ""], self._evaluators[step.client or ""]

@@ -31,7 +31,7 @@ Watch = Callable[[str, str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class UpstreamAnswer:
     """An answer of the real Halo."""
 
     status: int
@@ -82,7 +82,7 @@ class Recorder:
             return path.lower().startswith("/auth/")
         return self._writes or method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and is_report(path) and only_loads(sent))
 
-    async def _pass_on(self, request: web.Request, sent: bytes) -> Passed:
+    async def _pass_on(self, request: web.Request, sent: bytes) -> UpstreamAnswer:
         """Raises `aiohttp.ClientError`, `TimeoutError`."""
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         address = URL(f"{self._upstream.origin()}{request.rel_url.raw_path_qs}", encoded=True)  # so that the path of a request cannot name another host
@@ -93,9 +93,9 @@ class Recorder:
             if len(body) > LARGEST_ANSWER:
                 raise aiohttp.ClientPayloadError
             kept = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
-            return Passed(answer.status, answer.headers.get("Content-Type", "application/octet-stream"), kept, body)
+            return UpstreamAnswer(answer.status, answer.headers.get("Content-Type", "application/octet-stream"), kept, body)
 
-    def _record(self, request: web.Request, path: str, passed: Passed, sent: bytes) -> None:
+    def _record(self, request: web.Request, path: str, passed: UpstreamAnswer, sent: bytes) -> None:
         """Write the exchange to the file, without an answer's body that is no JSON."""
         try:
             body = self._scrubber.value(decode(passed.body)) if passed.body else None
@@ -136,7 +136,7 @@ def statement_digest(sent: bytes) -> str:
     return sha256("\n".join(statements).encode()).hexdigest()[:16]
 
 
-def own_addresses(passed: Passed, origin: str) -> web.Response:
+def own_addresses(passed: UpstreamAnswer, origin: str) -> web.Response:
     """Return Halo's `authinfo` with the addresses of the proxy, so that clients fetch tokens through it."""
     try:
         info = decode(passed.body)

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from worker.core.errors import WorkerError
 from worker.web.page.lists import chosen
-from worker.web.page.model import Desk, LetterRow, Letters
-from worker.web.page.pages import Pages
+from worker.web.page.model import LetterRow, Letters, PageBackend
+from worker.web.page.pages import StatusPages
 from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import COOKIE, LIFE, Session, Sessions
 from worker.web.serving import answer
@@ -39,7 +39,7 @@ class NotDone(WorkerError):
 class Actions:
     """Answers the forms. `pages`: finds the row of a letter."""
 
-    def __init__(self, desk: Desk, pages: Pages, rendering: Rendering, sessions: Sessions) -> None:
+    def __init__(self, desk: PageBackend, pages: StatusPages, rendering: Rendering, sessions: Sessions) -> None:
         self._desk = desk
         self._pages = pages
         self._rendering = rendering

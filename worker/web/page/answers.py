@@ -17,7 +17,7 @@ UNDO = "Put the old file back. Resume what is paused. An edit keeps its original
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StatusAnswer:
     """`state`: good, warn or bad. `links`: names of routes that the answer is about. `more`: how many others there are; `more_at`: the address of the list."""
 
     question: str
@@ -29,12 +29,12 @@ class Answer:
     more_at: str = ""
 
 
-def answers_of(overview: Overview, letters: Sequence[LetterRow] = ()) -> list[Answer]:
+def answers_of(overview: Overview, letters: Sequence[LetterRow] = ()) -> list[StatusAnswer]:
     """Return the answers. `letters`: the known letters, for the reasons of failures."""
     return [running(overview), late(overview), failed(overview, letters), change(overview), undo(overview)]
 
 
-def running(overview: Overview) -> Answer:
+def running(overview: Overview) -> StatusAnswer:
     replicas, routes = overview.found["replicas"], overview.found["routes"]
     states = Counter(route["state"] for route in routes)
     ready = sum(1 for each in replicas if each["ready"])
@@ -42,39 +42,41 @@ def running(overview: Overview) -> Answer:
     clients = tuple(f"client {each['name']} is down: {each['reason'] or 'starting'}" for each in overview.found["clients"] if not each["up"])
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no routes"
     if not replicas:
-        return Answer("Is it running?", "bad", "No. No replica reports itself.", clients, *named(down))
+        return StatusAnswer("Is it running?", "bad", "No. No replica reports itself.", clients, *named(down))
     if down or clients or not ready:
         text = f"In part. {counted(ready, 'replica')} of {len(replicas)} ready; routes: {told}."
-        return Answer("Is it running?", "bad", text, clients, *named(down))
+        return StatusAnswer("Is it running?", "bad", text, clients, *named(down))
     state = "warn" if ready < len(replicas) else "good"
-    return Answer("Is it running?", state, f"Yes. {counted(ready, 'replica')} of {len(replicas)} ready; routes: {told}.")
+    return StatusAnswer("Is it running?", state, f"Yes. {counted(ready, 'replica')} of {len(replicas)} ready; routes: {told}.")
 
 
-def late(overview: Overview) -> Answer:
+def late(overview: Overview) -> StatusAnswer:
     behind = sorted((each for each in overview.found["routes"] if each["name"] in overview.late), key=waits, reverse=True)
     waiting = [each for each in overview.found["routes"] if each["state"] == "waiting"]
     if behind:
         text = f"Yes. {counted(len(behind), 'route')} late, the worst by {age(waits(behind[0]))}."
-        return Answer("Is it late?", "bad", text, (), *named([each["name"] for each in behind]))
+        return StatusAnswer("Is it late?", "bad", text, (), *named([each["name"] for each in behind]))
     if waiting:
-        return Answer("Is it late?", "warn", f"Not yet. {counted(len(waiting), 'route')} waiting.", (), *named([each["name"] for each in waiting]))
+        return StatusAnswer("Is it late?", "warn", f"Not yet. {counted(len(waiting), 'route')} waiting.", (), *named([each["name"] for each in waiting]))
     worst = max(overview.found["routes"], key=waits, default=None)
-    return Answer("Is it late?", "good", "No." + (f" The longest wait or lag is {age(waits(worst))}, of {worst['name']}." if worst and waits(worst) else ""))
+    return StatusAnswer(
+        "Is it late?", "good", "No." + (f" The longest wait or lag is {age(waits(worst))}, of {worst['name']}." if worst and waits(worst) else "")
+    )
 
 
 def waits(route: dict[str, float | None]) -> float:
     return max(route["oldest_s"] or 0.0, route["lag_s"] or 0.0)
 
 
-def failed(overview: Overview, letters: Sequence[LetterRow] = ()) -> Answer:
+def failed(overview: Overview, letters: Sequence[LetterRow] = ()) -> StatusAnswer:
     holding = sorted((each for each in overview.found["routes"] if each["dead"]), key=lambda each: -each["dead"])
     count, unrouted = sum(each["dead"] for each in holding), overview.found["unrouted"]
     details = tuple(f"{why} ({number})" for why, number in Counter(map(why_of, letters)).most_common(REASONS))
     details += (f"{counted(unrouted, 'event')} that no queue took",) if unrouted else ()
     if count or unrouted:
         text = f"{counted(count, 'dead letter')} of {counted(len(holding), 'route')}." if count else "Events have no queue."
-        return Answer("What failed, and why?", "bad", text, details, *named([each["name"] for each in holding]), more_at="/dead")
-    return Answer("What failed, and why?", "good", "Nothing. There are no dead letters.")
+        return StatusAnswer("What failed, and why?", "bad", text, details, *named([each["name"] for each in holding]), more_at="/dead")
+    return StatusAnswer("What failed, and why?", "good", "Nothing. There are no dead letters.")
 
 
 def why_of(letter: LetterRow) -> str:
@@ -82,18 +84,18 @@ def why_of(letter: LetterRow) -> str:
     return f"{letter.dead_class}: {reason}"
 
 
-def change(overview: Overview) -> Answer:
+def change(overview: Overview) -> StatusAnswer:
     problems = tuple(overview.found["problems"])
     if problems:
-        return Answer("What will a change do?", "bad", "Route files have mistakes:", problems[:NAMED], (), len(problems[NAMED:]))
-    return Answer("What will a change do?", "good", NO_CHANGE)
+        return StatusAnswer("What will a change do?", "bad", "Route files have mistakes:", problems[:NAMED], (), len(problems[NAMED:]))
+    return StatusAnswer("What will a change do?", "good", NO_CHANGE)
 
 
-def undo(overview: Overview) -> Answer:
+def undo(overview: Overview) -> StatusAnswer:
     paused = [each["name"] for each in overview.found["routes"] if each["state"] == "paused"]
     if paused:
-        return Answer("How do I undo it?", "warn", f"{counted(len(paused), 'route')} paused: open it and resume it. {UNDO}", (), *named(paused))
-    return Answer("How do I undo it?", "good", UNDO)
+        return StatusAnswer("How do I undo it?", "warn", f"{counted(len(paused), 'route')} paused: open it and resume it. {UNDO}", (), *named(paused))
+    return StatusAnswer("How do I undo it?", "good", UNDO)
 
 
 def named(names: list[str]) -> tuple[tuple[str, ...], int]:

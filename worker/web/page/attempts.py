@@ -19,7 +19,7 @@ PEERS = 1000  # the number of peers whose wrong tokens are remembered
 LONGEST = 1000  # characters of a token that are compared
 
 
-class Attempts:
+class SignInLimiter:
     """Checks every token and refuses none unchecked: behind a proxy operators and strangers are one peer, and a stranger would lock the operators out.
 
     A guess costs its connection `HELD` seconds, since the time of an answer does not depend on whether the token is right.

@@ -13,7 +13,7 @@ from worker.web.page.answers import answers_of
 from worker.web.page.charts import drawn
 from worker.web.page.flow_svg import layout, visited
 from worker.web.page.lists import chosen, portion, routes_named
-from worker.web.page.model import Desk, LetterRow, Letters, Overview, Seen
+from worker.web.page.model import CachedValue, LetterRow, Letters, Overview, PageBackend
 from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import Session
 from worker.web.page.words import urgency
@@ -23,10 +23,10 @@ SHOWN = 20  # letters on the page of a route
 EMPTY: dict[str, Any] = {"replicas": [], "routes": [], "unrouted": 0, "clients": [], "problems": []}
 
 
-class Pages:
+class StatusPages:
     """`session_of`: returns the session of a request; None if the viewer has not signed in."""
 
-    def __init__(self, desk: Desk, rendering: Rendering, session_of: SessionOf) -> None:
+    def __init__(self, desk: PageBackend, rendering: Rendering, session_of: SessionOf) -> None:
         self._desk = desk
         self._rendering = rendering
         self._session_of = session_of
@@ -162,7 +162,7 @@ class Pages:
         waiting = Counter(run.step for run in runs if run.state == "waiting")
         return {"chart": layout(chart), "steps": chart, "runs": runs, "waiting": waiting, "dead_at": Counter(row.step for row in letters if row.step)}
 
-    async def _page(self, request: web.Request, template: str, seen: Seen[Any], **values: Any) -> web.Response:
+    async def _page(self, request: web.Request, template: str, seen: CachedValue[Any], **values: Any) -> web.Response:
         about = {"trouble": seen.trouble, "read_at": seen.at or None, "pending": seen.pending}
         return self._rendering.page(request, await self._session_of(request), template, **(about | values))
 

@@ -9,7 +9,7 @@ from hmac import new
 
 from worker.core.entropy import secret
 from worker.core.ports import Clock
-from worker.web.page.attempts import LONGEST, Attempts, same
+from worker.web.page.attempts import LONGEST, SignInLimiter, same
 
 COOKIE = "halo-worker-session"
 LIFE = 8 * 3600  # seconds of a session: a shift
@@ -29,7 +29,7 @@ class Sessions:
         self._now = clock.now
         self._token = token or ""
         self._key = new(self._token.encode(), b"halo-worker: sessions of the status page", sha256).digest()
-        self._attempts = Attempts(token, clock)
+        self._attempts = SignInLimiter(token, clock)
 
     @property
     def possible(self) -> bool:

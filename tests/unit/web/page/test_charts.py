@@ -8,7 +8,7 @@ from tests.tools.desk import found_object, letter_row, route_object
 from worker.web.page.answers import answers_of
 from worker.web.page.charts import HEIGHT, WIDTH, columns_of, drawn
 from worker.web.page.flow_svg import layout
-from worker.web.page.model import UNKNOWN, Chart, ChartStep, Overview, Series
+from worker.web.page.model import UNKNOWN, FlowChart, FlowChartStep, Overview, Series
 from worker.web.page.words import age
 
 
@@ -69,12 +69,12 @@ def test_why_a_client_is_down_and_why_letters_died_is_told():
 
 def test_a_flow_chart_has_a_box_for_each_step_also_with_a_loop_and_no_two_boxes_overlap():
     steps = (
-        ChartStep("a", "a: which way?", "condition", (("b", "x"), ("c", "else"))),
-        ChartStep("b", "b", "method", (("d", ""), ("c", "on failure"))),
-        ChartStep("c", "c", "end"),
-        ChartStep("d", "d", "method", (("a", "again"),)),
+        FlowChartStep("a", "a: which way?", "condition", (("b", "x"), ("c", "else"))),
+        FlowChartStep("b", "b", "method", (("d", ""), ("c", "on failure"))),
+        FlowChartStep("c", "c", "end"),
+        FlowChartStep("d", "d", "method", (("a", "again"),)),
     )
-    found = layout(Chart("a", ("queue q",), steps))
+    found = layout(FlowChart("a", ("queue q",), steps))
     assert {box.name for box in found.boxes} == {"a", "b", "c", "d"}
     assert len({(box.x, box.y) for box in found.boxes}) == 4
     assert [line.way for line in found.lines if line.back] == [("b", "c"), ("d", "a")]
