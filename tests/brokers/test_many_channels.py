@@ -15,7 +15,7 @@ from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.broker.rabbitmq.connection import Link
 from worker.broker.rabbitmq.declare import inspected
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed
+from worker.core.topology import Topology, browsable_queue
 
 ALLOWED = 2047
 PATIENCE = 30.0
@@ -35,7 +35,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_consumers_beyond_half_of_the_channels_of_a_connection_get_another_one(few, broker: RabbitBroker):
-    await broker.declare(Topology(queues=tuple(map(browsed, QUEUES))))
+    await broker.declare(Topology(queues=tuple(map(browsable_queue, QUEUES))))
     inbox = Inbox()
     async with AsyncExitStack() as stack:
         with capture_logs() as lines:
@@ -56,7 +56,7 @@ async def test_questions_and_declarations_wait_where_all_channels_are_open(few, 
     async with AsyncExitStack() as stack:
         for _ in range(4):
             await stack.enter_async_context(broker.channel())
-        await asyncio.gather(*(broker.declare(Topology(queues=(browsed(queue),))) for queue in QUEUES))
+        await asyncio.gather(*(broker.declare(Topology(queues=(browsable_queue(queue),))) for queue in QUEUES))
         assert await asyncio.gather(*map(broker.queue_exists, QUEUES)) == [True] * len(QUEUES)
     assert not broker.lost
 

@@ -315,22 +315,22 @@ BREAKS = (
     Break(
         "a sender's user may write to its exchange and to nothing else",
         "worker/app/permissions.py",
-        "write=whole(names=[exchange])",
-        'write=whole([".*"])',
+        "write=whole_name_pattern(names=[exchange])",
+        'write=whole_name_pattern([".*"])',
         (f"{END}/test_permissions.py::test_a_sender_may_do_nothing_with_any_queue_and_publish_nowhere_else",),
     ),
     Break(
         "a reader's own queue is no way into the worker's queues",
         "worker/app/permissions.py",
-        "whole([mine]), whole([mine]), whole([mine], sources)",
-        "whole([mine]), whole([mine, DEFAULT_EXCHANGE]), whole([mine], sources)",
+        "whole_name_pattern([mine]), whole_name_pattern([mine]), whole_name_pattern([mine], sources)",
+        "whole_name_pattern([mine]), whole_name_pattern([mine, DEFAULT_EXCHANGE]), whole_name_pattern([mine], sources)",
         (f"{END}/test_permissions.py::test_a_readers_own_queue_is_no_way_into_the_queues_of_the_worker",),
     ),
     Break(
         "the worker's user may not read, declare or delete queues of others",
         "worker/app/permissions.py",
-        "whole([OWN], {exchange for _, exchange in served} | inlets(routes), work)",
-        'whole([".*"])',
+        "whole_name_pattern([OWN], {exchange for _, exchange in served} | inlets(routes), work)",
+        'whole_name_pattern([".*"])',
         (f"{END}/test_permissions.py::test_the_worker_may_not_touch_queues_of_others_and_this_is_where_its_rights_end",),
     ),
     Break(
@@ -538,7 +538,7 @@ BREAKS = (
     ),
     Break(
         "what went back to the queue comes again before what is behind it",
-        "worker/flows/ordered/given_back.py",
+        "worker/flows/ordered/returned_messages.py",
         "        return PAUSES[self._held - 1] if self._held <= len(PAUSES) else 0.0\n",
         "        return 0.0\n",
         ("tests/flows/memory/test_too_large.py::test_large_messages_keep_their_order_though_a_closed_channel_returns_what_it_held_late",),
@@ -573,7 +573,7 @@ BREAKS = (
     ),
     Break(
         "customers take turns",
-        "worker/flows/ordered/turns.py",
+        "worker/flows/ordered/customer_round_robin.py",
         "            self._line.append(customer)\n",
         "            self._line.appendleft(customer)\n",
         (f"{UNIT}/flows/test_lanes.py::test_a_free_place_goes_to_the_customer_that_has_waited_longest",),
@@ -619,8 +619,8 @@ BREAKS = (
     Break(
         "the order is kept though only a few large messages fit",
         "worker/flows/ordered/intake.py",
-        "            if left or not await self._taken(delivery, moves, ahead, arrivals):\n",
-        "            if not await self._taken(delivery, moves, ahead, arrivals):\n",
+        "            if left or not await self._accept(delivery, moves, ahead, arrivals):\n",
+        "            if not await self._accept(delivery, moves, ahead, arrivals):\n",
         ("tests/flows/memory/test_too_large.py::test_large_messages_of_an_ordered_route_keep_their_order_though_few_of_them_fit",),
     ),
     Break(

@@ -23,7 +23,7 @@ from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.permit_topology import permits_topology
 from worker.core.ports import Broker
-from worker.core.topology import Topology, browsed, stream
+from worker.core.topology import Topology, browsable_queue, stream
 
 SHAPED = {"path": {}, "query": {}, "payload": {"inventory_number": "{{ serial }}", "client_id": 12}}
 FIND = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}}
@@ -243,7 +243,7 @@ async def test_a_lock_is_free_as_soon_as_the_node_of_its_holder_dies(cluster, am
 
 async def test_what_a_dead_node_led_can_be_declared_read_and_written_at_the_others(cluster, amqp_url):
     first, second, _ = amqp_url.split(",")
-    topology = permits_topology("acme") + Topology(queues=(browsed("q"), stream("s", 10**6, 10**5)))
+    topology = permits_topology("acme") + Topology(queues=(browsable_queue("q"), stream("s", 10**6, 10**5)))
     async with open_broker(first, name="first") as broker:
         await broker.declare(topology)
         await broker.publish(Message(b"{}"), routing_key="q")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from worker.app import Service
-from worker.app.page.desk import ServicePageBackend
+from worker.app.page.backend import ServicePageBackend
 from worker.web.admin import PageSettings, serve_admin
 
 TOKEN = "a-token-of-the-tests-0123456789"

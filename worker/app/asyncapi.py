@@ -19,7 +19,7 @@ from worker.core import topology
 from worker.core.broker_addresses import addresses_of
 from worker.core.outcome import DeadClass
 from worker.core.results import RESULT_TYPE
-from worker.core.topology import AmqpExchange, outlet
+from worker.core.topology import AmqpExchange, event_exchange
 from worker.flows.polling.events import TYPE_PREFIX
 from worker.flows.running.run_message import run_queue
 
@@ -143,16 +143,16 @@ def events(routes: Routes) -> Iterator[ChannelUse]:
     """Yield the messages that subscribers, webhooks and steps of runbooks publish."""
     for route in routes.subscribers.values():
         name = key_of("subscriber", route.name)
-        yield ChannelUse(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {records_of(route)} in Halo.")
+        yield ChannelUse(name, exchange_channel(event_exchange(route.exchange), *address_of(route)), name, "send", f"Changes of {records_of(route)} in Halo.")
         if route.queue is not None:
             yield ChannelUse(key_of("queue", route.queue), queue_channel(route.queue), name, None, "")
     for hook in routes.webhooks.values():
         if hook.exchange is not None:
             name = key_of("webhook", hook.name)
             fixed = (f"webhooks.{hook.name}", {}) if hook.routing_key is None else free_key()
-            yield ChannelUse(name, exchange_channel(outlet(hook.exchange), *fixed), name, "send", "Deliveries of Halo, as events.")
+            yield ChannelUse(name, exchange_channel(event_exchange(hook.exchange), *fixed), name, "send", "Deliveries of Halo, as events.")
     for key, runbook, step, publication in publications(routes):
-        channel = exchange_channel(outlet(publication.exchange), *free_key())
+        channel = exchange_channel(event_exchange(publication.exchange), *free_key())
         yield ChannelUse(key, channel, key, "send", f"What step {step} of runbook {runbook} publishes.")
 
 
@@ -187,7 +187,7 @@ def results(routes: Routes) -> Iterator[ChannelUse]:
         if route.result is not None:
             name = key_of("result", route.name)
             yield ChannelUse(
-                name, exchange_channel(outlet(route.result.exchange), route.result.routing_key, {}), "result", "send", "What became of each message."
+                name, exchange_channel(event_exchange(route.result.exchange), route.result.routing_key, {}), "result", "send", "What became of each message."
             )
             if route.result.queue is not None:
                 yield ChannelUse(key_of("queue", route.result.queue), queue_channel(route.result.queue), "result", None, "")

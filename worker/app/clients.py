@@ -60,7 +60,7 @@ async def open_clients(
 
 
 @asynccontextmanager
-async def open_performer(
+async def open_step_executor(
     routes: Routes, settings: Settings, runbooks: Iterable[Runbook], evaluator: Evaluator, clock: Clock, recorder: RequestRecorder | None = None
 ) -> AsyncIterator[StepExecutor]:
     """Open the performer of these runbooks' steps, for a run outside of the service.

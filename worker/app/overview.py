@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from worker.app.route_places import RouteQueues
-from worker.core.pauses import Pauses, told_pause
+from worker.app.route_queues import RouteQueues
+from worker.core.pauses import Pauses, pause_sentence
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED
 from worker.state.reports import ClientReport, ReplicaReport, RouteReport, newest_reports
@@ -84,9 +84,9 @@ def route_object(
 def state_of(place: RouteQueues, current: Sequence[RouteReport], pauses: Pauses) -> tuple[str, str]:
     if not current:
         paused = pauses.routes.get(place.name)
-        return "down", f"{ABSENT}; {told_pause(paused)}" if paused is not None else ABSENT
+        return "down", f"{ABSENT}; {pause_sentence(paused)}" if paused is not None else ABSENT
     if (pause := pauses.routes.get(place.name)) is not None:
-        return "paused", told_pause(pause)
+        return "paused", pause_sentence(pause)
     order = tuple(reversed(PREFERENCE)) if place.kind in FAILURE_COUNTS else PREFERENCE
     best = min(current, key=lambda route: order.index(route.state) if route.state in order else len(order))
     return (best.state, best.reason) if best.state in PREFERENCE else ("waiting", "it is about to be resumed")

@@ -10,12 +10,12 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from worker import __version__
-from worker.app.flow_keeper import FlowSupervisor
-from worker.app.route_places import RouteQueues, places_of
+from worker.app.flow_supervisor import FlowSupervisor
+from worker.app.route_queues import RouteQueues, queues_by_route
 from worker.config.routes import Routes
 from worker.core.errors import BrokerError
 from worker.core.health import Health, Part
-from worker.core.pauses import told_pause
+from worker.core.pauses import pause_sentence
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED
 from worker.metrics import Metrics, values_of
@@ -23,7 +23,7 @@ from worker.state.reports import ClientReport, ReplicaReport, RouteReport, newes
 from worker.state.route_control import RouteControl
 
 logger = structlog.get_logger()
-Standing = tuple[bool, list[tuple[str, str, str]], tuple[str, ...]]
+RouteStates = tuple[bool, list[tuple[str, str, str]], tuple[str, ...]]
 """Readiness, name, state and reason of each route, and mistakes in files."""
 INTERVAL = 5.0  # seconds
 SOONER = 1.0  # seconds after which a replica reports a change of state
@@ -42,7 +42,7 @@ class Reporter:
     name: str
     routes: Callable[[], Routes]
     problems: Callable[[], Sequence[str]]
-    keeper: FlowSupervisor
+    supervisor: FlowSupervisor
     control: RouteControl
     health: Health
     metrics: Metrics
@@ -68,20 +68,20 @@ class Reporter:
     async def _report_often(self, broker: Broker, key: bytes) -> None:
         """Report at the interval, and soon after a change of state. Raises `BrokerError`."""
         while True:
-            places = places_of(self.routes())
+            places = queues_by_route(self.routes())
             pace = 1 if len(places) <= MANY else 3
-            await self._look(broker, places)
+            await self._sample_queues(broker, places)
             report = await self.report(places, pace * INTERVAL)
             await publish_report(broker, key, report)
-            until, told = self.clock.monotonic() + pace * INTERVAL, standing(report)
-            while self.clock.monotonic() < until and self._standing(places) == told:
+            until, told = self.clock.monotonic() + pace * INTERVAL, states_of(report)
+            while self.clock.monotonic() < until and self._states_now(places) == told:
                 await self.clock.sleep(pace * min(SOONER, INTERVAL))
 
     async def report(self, places: Sequence[RouteQueues], interval: float) -> ReplicaReport:
         """Return this replica's report; sends no request. It gathers thousands of routes in pieces, so that other work runs in between."""
         states = self._states(places)
-        done = await gathered(self.metrics.succeeded, self.metrics.polled)
-        retrying, ordered = await gathered(self.metrics.retrying), await gathered(self.metrics.ordered_waiting)
+        done = await metric_values(self.metrics.succeeded, self.metrics.polled)
+        retrying, ordered = await metric_values(self.metrics.retrying), await metric_values(self.metrics.ordered_waiting)
         settled = await self._counts()
         routes = []
         for place, (_, state, reason) in zip(places, states, strict=True):
@@ -103,15 +103,15 @@ class Reporter:
         ready, problems = self.health.ready, tuple(self.problems()[:MOST_PROBLEMS])
         return ReplicaReport(self.name, __version__, self.since, self.clock.now(), interval, ready, tuple(routes), self._clients(), problems)
 
-    def _standing(self, places: Sequence[RouteQueues]) -> Standing:
-        """Return `standing` of a report made now."""
+    def _states_now(self, places: Sequence[RouteQueues]) -> RouteStates:
+        """Return `states_of` of a report made now."""
         return self.health.ready, self._states(places), tuple(self.problems()[:MOST_PROBLEMS])
 
     def _states(self, places: Sequence[RouteQueues]) -> list[tuple[str, str, str]]:
         """Return name, state and reason of each route."""
         consuming, causes_of, parts = values_of(self.metrics.consuming), self._causes(), self.health.parts
         of_route: dict[str, list[Part]] = {}
-        for flow in self.keeper.flows:
+        for flow in self.supervisor.flows:
             if flow.part in parts:
                 of_route.setdefault(flow.route, []).append(parts[flow.part])
         states = []
@@ -131,7 +131,7 @@ class Reporter:
 
     def _state(self, place: RouteQueues, all_parts: Mapping[str, Part], parts: Sequence[Part], *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
         if (pause := self.control.pause_of(place.name)) is not None:
-            return "paused", told_pause(pause)
+            return "paused", pause_sentence(pause)
         if bad := [part.detail for part in parts if not part.ok]:
             return "down", bad[0]
         if not consumes:
@@ -160,11 +160,11 @@ class Reporter:
         """Return the number of settled messages, deliveries or published events of each route since the start."""
         found: dict[str, float] = {}
         for counter in (self.metrics.messages, self.metrics.events, self.metrics.deliveries):
-            for (route, _), count in (await gathered(counter)).items():
+            for (route, _), count in (await metric_values(counter)).items():
                 found[route] = found.get(route, 0.0) + count
         return found
 
-    async def _look(self, broker: Broker, places: Sequence[RouteQueues]) -> None:
+    async def _sample_queues(self, broker: Broker, places: Sequence[RouteQueues]) -> None:
         """Note which routes have nothing to do. Ask the broker only about routes that are busy or do not consume. Raises `BrokerError`."""
         unrouted = await broker.queue_depth(UNROUTED) or 0
         self.metrics.unrouted_waiting.set(unrouted)
@@ -172,8 +172,8 @@ class Reporter:
             self.health.up("unrouted", f"{unrouted} in {UNROUTED}: no queue took these events; see `halo-worker dead list unrouted`")
         else:
             self.health.forget("unrouted")
-        in_hand, consuming = await gathered(self.metrics.in_hand), await gathered(self.metrics.consuming)
-        settled, ordered = await self._counts(), await gathered(self.metrics.ordered_waiting)
+        in_hand, consuming = await metric_values(self.metrics.in_hand), await metric_values(self.metrics.consuming)
+        settled, ordered = await self._counts(), await metric_values(self.metrics.ordered_waiting)
         busy = []
         for place in places:
             label, count = (place.name,), settled.get(place.name, 0.0)
@@ -189,7 +189,7 @@ class Reporter:
                 self._empty_at[place.name] = self.clock.now()
 
 
-async def gathered(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
+async def metric_values(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
     """Return the values of all metrics. Reading 2,000 takes some 15 ms: other work runs before the next metric."""
     found: dict[tuple[str, ...], float] = {}
     for metric in metrics:
@@ -198,6 +198,6 @@ async def gathered(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
     return found
 
 
-def standing(report: ReplicaReport) -> Standing:
+def states_of(report: ReplicaReport) -> RouteStates:
     """Return the part of a report whose change is reported soon."""
     return report.ready, [(route.name, route.state, route.reason) for route in report.routes], report.problems

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TypeVar
 
 from worker.app.echo_guard import EchoGuard
-from worker.app.side_broker import DirectReplies
+from worker.app.on_demand_broker import DirectReplies
 from worker.config.automation import Runbook, Webhook
 from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
@@ -123,8 +123,8 @@ class Wiring:
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
-        performer = StepExecutor(self.caller, self.guard.recording(self.clients), self.evaluators)
-        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.services.clock, self.hide, self.services.tracer, broker=self.current)
+        step_executor = StepExecutor(self.caller, self.guard.recording(self.clients), self.evaluators)
+        steps = RunbookFlow(runbook, step_executor, self.current, self.evaluator, self.services.clock, self.hide, self.services.tracer, broker=self.current)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:

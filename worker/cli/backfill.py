@@ -34,11 +34,11 @@ def backfill(name: str, since: str | None, environment: Mapping[str, str], *, st
     """Return 1 when the backfill ended before it was complete. Raises `ConfigError`, `BrokerError`, `CannotBackfill`, `CannotReplaceBaton`."""
     if (since is not None) + status + cancel != 1:
         raise ConfigError([Problem("backfill", 0, 0, "say one of --from ISO, --status and --cancel")])
-    desk = BackfillContext(environment, name)
+    context = BackfillContext(environment, name)
     if since is not None:
-        desk.require_list()
-        return asyncio.run(desk.begin(moment_of(since, "--from"), follow=errors().is_terminal if wait is None else wait, as_json=as_json))
-    return asyncio.run(desk.cancel(as_json=as_json) if cancel else desk.status(follow=bool(wait), as_json=as_json))
+        context.require_list()
+        return asyncio.run(context.begin(moment_of(since, "--from"), follow=errors().is_terminal if wait is None else wait, as_json=as_json))
+    return asyncio.run(context.cancel(as_json=as_json) if cancel else context.status(follow=bool(wait), as_json=as_json))
 
 
 class BackfillContext(CursorContext):

@@ -64,16 +64,16 @@ def show(name: str, environment: Mapping[str, str], *, as_json: bool) -> int:
 def set_to(name: str, at: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Move the cursor to a time. Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotReplaceBaton`."""
     moment = moment_of(at)
-    desk = CursorContext(environment, name)
-    desk.require_cursor()
-    return asyncio.run(desk.move(CursorMove(lambda baton: with_cursor(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
+    context = CursorContext(environment, name)
+    context.require_cursor()
+    return asyncio.run(context.move(CursorMove(lambda baton: with_cursor(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
 
 
 def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Move the cursor back from its present place, like `set_to`."""
     seconds = duration_of(by)
-    desk = CursorContext(environment, name)
-    desk.require_cursor()
+    context = CursorContext(environment, name)
+    context.require_cursor()
 
     def since(baton: Baton | None) -> datetime:
         if baton is None:
@@ -82,15 +82,15 @@ def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool)
             raise CannotMove(f"{name} has not ended its first scan: there is nothing to go back from")
         return (baton.cursor or datetime.fromtimestamp(baton.polled, UTC)) - timedelta(seconds=seconds)
 
-    return asyncio.run(desk.move(CursorMove(lambda baton: with_cursor(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
+    return asyncio.run(context.move(CursorMove(lambda baton: with_cursor(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
 
 
 def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Start the subscriber as at its first poll. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
-    desk = CursorContext(environment, name)
-    start = desk.route.start
+    context = CursorContext(environment, name)
+    start = context.route.start
     since = start if isinstance(start, datetime) else None
-    return asyncio.run(desk.move(CursorMove(lambda _: Baton(), lambda _: first_day(desk.route), lambda _: since, waits=False), dry_run=dry_run))
+    return asyncio.run(context.move(CursorMove(lambda _: Baton(), lambda _: first_day(context.route), lambda _: since, waits=False), dry_run=dry_run))
 
 
 class CursorContext:

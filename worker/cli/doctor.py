@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from worker.app.doctor.check import Check, CheckStatus, healthy
+from worker.app.doctor.check import Check, CheckVerdict, healthy
 from worker.app.doctor.examination import examine
 from worker.cli.console import counted, output, write_json
 from worker.config.loader import load_routes
@@ -18,10 +18,10 @@ from worker.settings import load_settings
 
 FAILED = 1
 MARKS = {
-    CheckStatus.GOOD: ("ok  ", "green"),
-    CheckStatus.WARNING: ("warn", "yellow"),
-    CheckStatus.FAILED: ("FAIL", "bold red"),
-    CheckStatus.UNKNOWN: ("?   ", "dim"),
+    CheckVerdict.GOOD: ("ok  ", "green"),
+    CheckVerdict.WARNING: ("warn", "yellow"),
+    CheckVerdict.FAILED: ("FAIL", "bold red"),
+    CheckVerdict.UNKNOWN: ("?   ", "dim"),
 }
 
 
@@ -47,7 +47,7 @@ def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
     if as_json:
         write_json({"healthy": good, "checks": [asdict(check) for check in checks]})
     else:
-        counts = ", ".join(f"{sum(check.verdict is verdict for check in checks)} {verdict}" for verdict in CheckStatus)
+        counts = ", ".join(f"{sum(check.verdict is verdict for check in checks)} {verdict}" for verdict in CheckVerdict)
         output().print(Text(f"{counted(len(checks), 'check')}: {counts}", style="green" if good else "bold red"), soft_wrap=True)
     return 0 if good else FAILED
 

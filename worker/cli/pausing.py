@@ -7,8 +7,8 @@ import getpass
 import socket
 from collections.abc import Callable, Mapping
 
-from worker.app.pausing import UnknownRoute, of_known, told
-from worker.app.route_places import places_of
+from worker.app.pausing import UnknownRoute, change_sentence, for_known_routes
+from worker.app.route_queues import queues_by_route
 from worker.broker.open import open_broker
 from worker.cli.console import output
 from worker.cli.status import require_broker
@@ -17,7 +17,7 @@ from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem
 from worker.core.pauses import MAX_TEXT, Pause, Pauses
 from worker.core.ports import Broker
-from worker.core.route_names import meant
+from worker.core.route_names import routes_of_name
 from worker.logs import configure
 from worker.settings import Settings, load_settings
 from worker.state.keys import shared_key
@@ -48,11 +48,11 @@ async def changed(name: str, environment: Mapping[str, str], change: Callable[[P
         key = await shared_key(broker, clock)
         kinds = await known_kinds(broker, key, settings, environment)
         try:
-            before, after = await change_pauses(broker, clock, key, of_known(name, kinds, change))
+            before, after = await change_pauses(broker, clock, key, for_known_routes(name, kinds, change))
         except UnknownRoute as error:
             raise ConfigError([Problem("ROUTE", 0, 0, str(error))]) from None
-    for route in meant(name, [*kinds, *before.routes]):
-        output().print(told(route, kinds.get(route, ""), before, after, paused=paused), soft_wrap=True)
+    for route in routes_of_name(name, [*kinds, *before.routes]):
+        output().print(change_sentence(route, kinds.get(route, ""), before, after, paused=paused), soft_wrap=True)
     return GOOD
 
 
@@ -63,7 +63,7 @@ async def known_kinds(broker: Broker, key: bytes, settings: Settings, environmen
         routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
     except ConfigError:
         return found
-    return {place.name: place.kind for place in places_of(routes)} | found
+    return {place.name: place.kind for place in queues_by_route(routes)} | found
 
 
 def whoami() -> str:

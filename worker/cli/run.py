@@ -11,7 +11,7 @@ import structlog
 
 from worker import __version__
 from worker.app import Service
-from worker.app.page.desk import ServicePageBackend
+from worker.app.page.backend import ServicePageBackend
 from worker.app.reloading import Reloader, skipped
 from worker.app.route_reader import RouteReader
 from worker.broker.memory import MemoryServer
@@ -82,10 +82,10 @@ async def serve(settings: Settings, service: partial[Service], files: RouteSourc
         if embedded:
             logger.warning("broker.embedded", note="memory:// exists in this process only: everything in it is lost when it ends")
         shorten_pauses()
-        desk = ServicePageBackend(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
+        page_backend = ServicePageBackend(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
         token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
-        page = PageSettings(desk, worker.clock, token, settings.admin_hosts)
-        async with desk.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
+        page = PageSettings(page_backend, worker.clock, token, settings.admin_hosts)
+        async with page_backend.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
             reloading = asyncio.create_task(reload(settings, worker, files, hidden, asked), name="reloading")
             try:
                 drained = await run_until(stop, settings.shutdown_grace, worker.run)
@@ -101,7 +101,7 @@ async def reload(settings: Settings, worker: Service, files: RouteSources, hidde
 
     async def taken(routes: Routes, problems: Sequence[str]) -> None:
         hidden.routes = replace(routes, secrets=routes.secrets.with_more(hidden.routes.secrets.values))
-        await worker.take_over(routes, problems)
+        await worker.apply_routes(routes, problems)
 
     if settings.reload == "off":
         while True:
@@ -110,7 +110,7 @@ async def reload(settings: Settings, worker: Service, files: RouteSources, hidde
             logger.warning("reload.off", reason="WORKER_RELOAD is off: route files are read at the start only")
     watches = settings.reload == "watch"
     reader = RouteReader(files, lambda: worker.routes)
-    await Reloader(settings.routes, reader.read, taken, worker.tell_problems, worker.clock, asked, watches).run()
+    await Reloader(settings.routes, reader.read, taken, worker.report_problems, worker.clock, asked, watches).run()
 
 
 def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from worker.app.overview import overview
-from worker.app.route_places import RouteQueues, places_of
+from worker.app.route_queues import RouteQueues, queues_by_route
 from worker.broker.open import MEMORY, open_broker
 from worker.cli.console import counted, output, table, write_json
 from worker.config.sound_routes import load_sound_routes
@@ -34,7 +34,7 @@ def status(environment: Mapping[str, str], *, watch: bool, as_json: bool) -> int
     settings = load_settings(environment)
     configure("error")
     require_broker(settings)
-    return asyncio.run(shown(settings, places_at_hand(settings, environment), watch=watch, as_json=as_json))
+    return asyncio.run(shown(settings, local_route_queues(settings, environment), watch=watch, as_json=as_json))
 
 
 def require_broker(settings: Settings) -> None:
@@ -43,10 +43,10 @@ def require_broker(settings: Settings) -> None:
         raise ConfigError([Problem("WORKER_AMQP_URL", 0, 0, "memory:// exists within one process: set the address of the broker that the worker uses")])
 
 
-def places_at_hand(settings: Settings, environment: Mapping[str, str]) -> list[RouteQueues]:
+def local_route_queues(settings: Settings, environment: Mapping[str, str]) -> list[RouteQueues]:
     """Return the places of this machine's route files, if it has any: replicas report theirs."""
     try:
-        return places_of(load_sound_routes(settings.routes, environment, settings.secrets).routes)
+        return queues_by_route(load_sound_routes(settings.routes, environment, settings.secrets).routes)
     except ConfigError:
         return []
 

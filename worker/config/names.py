@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from worker.config.config_node import ConfigNode
 from worker.config.references import References, check_reference
 from worker.config.routes import Routes, Subscriber
-from worker.core.route_names import meant
-from worker.core.topology import AmqpExchange, is_own, order_lock, order_room, outlet, work_topology
+from worker.core.route_names import routes_of_name
+from worker.core.topology import AmqpExchange, event_exchange, is_own, order_lock, order_queue, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NAME_CHARACTERS = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
@@ -107,7 +107,7 @@ def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
 
 def first_of(node: ConfigNode, routes: Routes) -> Subscriber | None:
     """Return the subscriber of this definition; over several clients that of the first: all have the same exchange and queue."""
-    return next((routes.subscribers[name] for name in meant(node.name, routes.subscribers)), None)
+    return next((routes.subscribers[name] for name in routes_of_name(node.name, routes.subscribers)), None)
 
 
 def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchange, ConfigNode]]:
@@ -115,22 +115,22 @@ def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchang
     if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
         yield from ((source.exchange, node.child("bind").child(index)) for index, source in enumerate(publisher.bind))
         if publisher.result is not None:
-            yield outlet(publisher.result.exchange), node.child("result")
+            yield event_exchange(publisher.result.exchange), node.child("result")
     elif node.kind == "subscribers" and (subscriber := first_of(node, routes)):
-        yield outlet(subscriber.exchange), node.child("publish")
+        yield event_exchange(subscriber.exchange), node.child("publish")
     elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)):
         yield from ((source.exchange, node.child("start").child("bind").child(index)) for index, source in enumerate(runbook.bind))
         published = [(step.publish.exchange, step.name) for step in runbook.steps.values() if step.publish is not None]
-        yield from ((outlet(exchange), node.child("steps").child(name).child("publish")) for exchange, name in published)
+        yield from ((event_exchange(exchange), node.child("steps").child(name).child("publish")) for exchange, name in published)
     elif node.kind == "webhooks" and (webhook := routes.webhooks.get(node.name)) and webhook.exchange:
-        yield outlet(webhook.exchange), node.child("publish")
+        yield event_exchange(webhook.exchange), node.child("publish")
 
 
 def queue_consumers(definitions: Sequence[ConfigNode], routes: Routes) -> Iterator[QueueConsumer]:
     """Every route that consumes from a queue, in the order of the files."""
     for node in definitions:
         if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
-            waiting = (order_room(publisher.queue), order_lock(publisher.queue)) if publisher.has_waiting_queue else ()
+            waiting = (order_queue(publisher.queue), order_lock(publisher.queue)) if publisher.has_waiting_queue else ()
             beside = (*companions(publisher.queue), *waiting)
             yield QueueConsumer(node, node.child("queue"), publisher.queue, beside)
         elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)) and runbook.queue:

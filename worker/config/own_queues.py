@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from worker.config.config_node import ConfigNode
 from worker.config.routes import Routes
 from worker.core.route_names import defined_name
-from worker.core.topology import RUNS, birth_lock, born_marker, dead_queue, known_stream, state_queue, wait_queue
+from worker.core.topology import RUNS, bootstrap_lock, bootstrap_marker, dead_queue, known_stream, state_queue, wait_queue
 
-STATE = (state_queue, wait_queue, known_stream, born_marker, birth_lock)
+STATE = (state_queue, wait_queue, known_stream, bootstrap_marker, bootstrap_lock)
 
 
 def check_own_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from worker.config.loader import Exclusions, compile_directory
 from worker.config.routes import Routes
 from worker.core.errors import ConfigError, Problem
-from worker.core.route_names import meant
+from worker.core.route_names import routes_of_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ValidRoutes:
         """Return the routes. Raises `ConfigError` with the mistakes if they may be the reason why no definition has this name."""
         routes = self.routes
         kinds: tuple[Mapping[str, object], ...] = (routes.subscribers, routes.publishers, routes.runbooks, routes.webhooks, routes.integrations)
-        if self.problems and not any(meant(name, kind) for kind in kinds):
+        if self.problems and not any(routes_of_name(name, kind) for kind in kinds):
             raise ConfigError(self.problems)
         return routes
 

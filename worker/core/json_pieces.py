@@ -22,13 +22,13 @@ def loads(text: bytes) -> Any:
     if len(text) < 2 * PIECE:
         return orjson.loads(text)
     try:
-        found = in_pieces(text)
+        found = split_pieces(text)
     except orjson.JSONDecodeError:  # the error of the whole text names the right place
         found = None
     return orjson.loads(text) if found is None else found[0]
 
 
-def in_pieces(text: bytes) -> tuple[Any] | None:
+def split_pieces(text: bytes) -> tuple[Any] | None:
     """The value in a tuple; None where it finds no such list, or no place to cut it. Raises `orjson.JSONDecodeError`."""
     start = text.find(b"[{", 0, LONGEST_HEAD) + 1
     if not start or (name := list_name(text[:start])) is None:

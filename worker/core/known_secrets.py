@@ -26,7 +26,7 @@ class KnownSecrets:
         self._made = dict(made) | {value: forms_of(value) for value in values if value and len(value) >= SHORTEST and value not in made}
         self._forms = sorted(set().union(*self._made.values()), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, self._forms)) if len(self._forms) <= FEW else "")
-        self._by_start = by_start(self._forms)
+        self._by_start = forms_by_prefix(self._forms)
 
     @property
     def values(self) -> frozenset[str]:
@@ -68,7 +68,7 @@ class KnownSecrets:
                 return value
 
 
-def by_start(forms: Iterable[str]) -> dict[str, list[str]]:
+def forms_by_prefix(forms: Iterable[str]) -> dict[str, list[str]]:
     """The forms by their first `SHORTEST` characters, longest first, as they are given. No form is shorter."""
     found: dict[str, list[str]] = {}
     for form in forms:

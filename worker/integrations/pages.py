@@ -15,7 +15,7 @@ from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
 from worker.core.header_names import CONTROL_CHARACTERS
 from worker.core.json_codec import MAX_VALUES, marks_in
-from worker.core.url_paths import climbs
+from worker.core.url_paths import leaves_folder
 from worker.halo.transport import Answer, Call
 from worker.integrations.guard import MAX_RESPONSE_BYTES, same_place
 
@@ -123,6 +123,6 @@ def own_address(target: str, current: URL, base: URL) -> URL:
         raise CallRefused("the answer's next page is no address")
     if not same:
         raise CallRefused("the answer's next page leads to another scheme, host or port than the integration's own")
-    if not f"{url.raw_path}/".startswith(f"{base.raw_path.rstrip('/')}/") or climbs(url.raw_path):
+    if not f"{url.raw_path}/".startswith(f"{base.raw_path.rstrip('/')}/") or leaves_folder(url.raw_path):
         raise CallRefused("the answer's next page leads away from the base_url")
     return url

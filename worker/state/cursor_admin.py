@@ -10,7 +10,7 @@ from typing import Literal
 from worker.core.errors import WorkerError
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.topology import born_marker, state_queue, wait_queue
+from worker.core.topology import bootstrap_marker, state_queue, wait_queue
 from worker.state.baton import Baton, BatonUnreadable, KnownRef, highest
 from worker.state.baton_lease import forward_due, put_baton
 from worker.state.bootstrap import ensure_baton
@@ -39,7 +39,7 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
     """Read the baton and leave it in its place."""
     if not await broker.queue_exists(state_queue(subscriber)):
         return BatonStatus(None, "away", bootstrapped=False)
-    born = await broker.queue_exists(born_marker(subscriber))
+    born = await broker.queue_exists(bootstrap_marker(subscriber))
     async with broker.channel(publishing=True) as channel:
         taken = await take_all(broker, channel, subscriber)
         batons = decode_batons(taken, clock.now())

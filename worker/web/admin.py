@@ -73,9 +73,9 @@ async def exposition(registry: CollectorRegistry) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """`desk`: answers the status page. `token`: lets a viewer act; None: no viewer may act. `hosts`: names under which browsers reach the port."""
+    """`page_backend`: answers the status page. `token`: lets a viewer act; None: no viewer may act. `hosts`: names under which browsers reach the port."""
 
-    desk: PageBackend
+    page_backend: PageBackend
     clock: Clock
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ def admin_application(health: Health, metrics: Metrics, page: PageSettings | Non
     served.router.add_get("/readyz/public", admin.ready_public)
     served.router.add_get("/metrics", admin.metrics)
     if page is not None:
-        add_page(served, page.desk, page.token, page.clock)
+        add_page(served, page.page_backend, page.token, page.clock)
     return served
 
 

@@ -70,12 +70,12 @@ async def test_a_body_too_large_for_a_page_is_neither_masked_nor_written_out(con
 
 async def test_the_worker_goes_on_while_a_letter_is_prepared(content, monkeypatch):
     loop, threads = asyncio.get_running_loop(), []
-    original = letter_content.told
+    original = letter_content.described_letter
 
     def watched(*arguments):
         threads.append(asyncio._get_running_loop() is loop)
         return original(*arguments)
 
-    monkeypatch.setattr(letter_content, "told", watched)
+    monkeypatch.setattr(letter_content, "described_letter", watched)
     await content(b"{}")
     assert threads == [False]

@@ -9,8 +9,8 @@ import pytest
 from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.app.page import letter_index
 from worker.app.page.attachment import PageBroker
+from worker.app.page.cached_read import CachedRead
 from worker.app.page.letter_index import LetterIndex, run_in
-from worker.app.page.shared import CachedRead
 from worker.config.automation import Step
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerUnreachable
@@ -113,7 +113,7 @@ async def test_many_viewers_share_one_read_and_wait_for_it_only_a_moment():
     shared = CachedRead(read, SystemClock(), every=60.0, patience=60.0)
     assert {each.value for each in await asyncio.gather(*(shared.get() for _ in range(100)))} == {"value"}
     assert reads == 2
-    await shared.renew()
+    await shared.refresh()
     assert reads == 3, "after an action the value is read again"
 
 
@@ -128,7 +128,7 @@ async def test_a_read_that_fails_keeps_the_last_value_and_says_why():
 
     shared = CachedRead(read, SystemClock(), every=60.0, patience=60.0)
     first = await shared.get()
-    await shared.renew()
+    await shared.refresh()
     second = await shared.get()
     assert (second.value, second.at, second.trouble) == ("value", first.at, "no route to host")
 

@@ -17,7 +17,7 @@ from worker.broker.memory.channel import MemoryChannel
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.letter import DeadQueue, letter_of
-from worker.flows.ordered.given_back import ReturnedMessages
+from worker.flows.ordered.returned_messages import ReturnedMessages
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 DEAD_QUEUE = DeadQueue("erp", "publisher", "assets.dead", "assets")

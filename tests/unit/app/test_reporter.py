@@ -38,8 +38,8 @@ class Replica:
             self.health.up(flow.part, "consuming")
             self.metrics.consuming.labels(flow.route).set(1)
         self.problems = ["a mistake"]
-        keeper, control = SimpleNamespace(flows=flows), RouteControl(self, self.metrics)
-        self.reporter = Reporter("a", lambda: routes, lambda: self.problems, keeper, control, self.health, self.metrics, self, 0.0)
+        supervisor, control = SimpleNamespace(flows=flows), RouteControl(self, self.metrics)
+        self.reporter = Reporter("a", lambda: routes, lambda: self.problems, supervisor, control, self.health, self.metrics, self, 0.0)
 
     def now(self) -> float:
         return self.time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from worker.core.message import Message
-from worker.flows.ordered.given_back import PAUSES, ReturnedMessages
+from worker.flows.ordered.returned_messages import PAUSES, ReturnedMessages
 
 from .routes import Arrived
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.flows.ordered.turns import CustomerRoundRobin
+from worker.flows.ordered.customer_round_robin import CustomerRoundRobin
 
 
 @dataclass(order=True)

@@ -60,13 +60,13 @@ def remedy_of(reason: str) -> str:
 
 async def use_checks(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIterator[Check]:
     """Check rights and queues. All nodes of a cluster share them."""
-    yield await configuring(broker, about)
-    yield await writing(broker, about)
-    async for check in queues(broker, routes, about):
+    yield await configure_check(broker, about)
+    yield await write_check(broker, about)
+    async for check in queues_check(broker, routes, about):
         yield check
 
 
-async def configuring(broker: Broker, about: CheckSubject) -> Check:
+async def configure_check(broker: Broker, about: CheckSubject) -> Check:
     tried = "declare an exclusive queue halo.doctor.…, which ends with the connection"
     try:
         async with broker.lock(f"halo.doctor.{new_id()}"):
@@ -75,7 +75,7 @@ async def configuring(broker: Broker, about: CheckSubject) -> Check:
         return about.failed("configure", tried, str(error), PERMISSIONS)
 
 
-async def writing(broker: Broker, about: CheckSubject) -> Check:
+async def write_check(broker: Broker, about: CheckSubject) -> Check:
     tried = "publish to a queue that does not exist"
     try:
         await broker.publish(Message(b"{}"), routing_key=f"halo.doctor.{new_id()}")
@@ -86,7 +86,7 @@ async def writing(broker: Broker, about: CheckSubject) -> Check:
     return about.unknown("write", tried, "it was taken by a queue")
 
 
-async def queues(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIterator[Check]:
+async def queues_check(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIterator[Check]:
     """Compare the existing queues with what the worker would declare. This creates no queue."""
     topology = topology_of(routes)
     there = [queue for queue in topology.queues if await broker.queue_exists(queue.name)]
@@ -106,10 +106,10 @@ async def queues(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIt
         fix = "create them, or leave out `declare: false`"
         yield about.failed("declared elsewhere", "look for the queues of routes with `declare: false`", f"not there: {', '.join(taken)}", fix)
     if await broker.queue_exists(CLAIMS):
-        yield await reading(broker, about)
+        yield await read_check(broker, about)
 
 
-async def reading(broker: Broker, about: CheckSubject) -> Check:
+async def read_check(broker: Broker, about: CheckSubject) -> Check:
     tried = f"consume from the end of the stream {CLAIMS}"
     try:
         async with open_stream(broker, CLAIMS, "next", prefetch=1):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class CheckStatus(StrEnum):
+class CheckVerdict(StrEnum):
     """The result of a check. `UNKNOWN`: the check could not run, or would need a write."""
 
     GOOD = "good"
@@ -23,7 +23,7 @@ class Check:
     subject: str
     name: str
     tried: str
-    verdict: CheckStatus
+    verdict: CheckVerdict
     result: str
     fix: str = ""
 
@@ -35,18 +35,18 @@ class CheckSubject:
     name: str
 
     def good(self, name: str, tried: str, result: str) -> Check:
-        return Check(self.name, name, tried, CheckStatus.GOOD, result)
+        return Check(self.name, name, tried, CheckVerdict.GOOD, result)
 
     def warning(self, name: str, tried: str, result: str, fix: str) -> Check:
-        return Check(self.name, name, tried, CheckStatus.WARNING, result, fix)
+        return Check(self.name, name, tried, CheckVerdict.WARNING, result, fix)
 
     def failed(self, name: str, tried: str, result: str, fix: str) -> Check:
-        return Check(self.name, name, tried, CheckStatus.FAILED, result, fix)
+        return Check(self.name, name, tried, CheckVerdict.FAILED, result, fix)
 
     def unknown(self, name: str, tried: str, result: str, fix: str = "") -> Check:
-        return Check(self.name, name, tried, CheckStatus.UNKNOWN, result, fix)
+        return Check(self.name, name, tried, CheckVerdict.UNKNOWN, result, fix)
 
 
 def healthy(checks: Iterable[Check]) -> bool:
     """Whether no check failed."""
-    return all(check.verdict is not CheckStatus.FAILED for check in checks)
+    return all(check.verdict is not CheckVerdict.FAILED for check in checks)

@@ -96,7 +96,7 @@ async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator
         return about.failed(what, f"evaluate the request of {route.name}", str(error), "correct `request` or `input_transform` of the route")
     listing = operation.listing
     few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if listing is not None and listing.paged else {"count": "1"}
-    return await answered(session, what, request, few, about)
+    return await request_check(session, what, request, few, about)
 
 
 async def readable(session: ClientSession, route: Publisher, about: CheckSubject) -> Check:
@@ -106,7 +106,7 @@ async def readable(session: ClientSession, route: Publisher, about: CheckSubject
     if operation is None or operation.path_parameters or operation.listing is None:
         return about.unknown(what, f"look for a list of {entity}", "it has none, so no read was tried")
     few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if operation.listing.paged else {"count": "1"}
-    return await answered(session, what, build_request(operation, {}, {}), few, about)
+    return await request_check(session, what, build_request(operation, {}, {}), few, about)
 
 
 def writable(session: ClientSession, route: Publisher, about: CheckSubject) -> Iterator[Check]:
@@ -121,7 +121,7 @@ def writable(session: ClientSession, route: Publisher, about: CheckSubject) -> I
         yield about.failed(f"{route.name} writes", tried, "no scope of the token may write", fix)
 
 
-async def answered(session: ClientSession, what: str, request: Request, few: dict[str, str], about: CheckSubject) -> Check:
+async def request_check(session: ClientSession, what: str, request: Request, few: dict[str, str], about: CheckSubject) -> Check:
     tried = f"GET {request.path} for one row"
     answer = await session.get(request.path, dict(request.query) | few)
     if isinstance(answer, Failure):
@@ -145,10 +145,10 @@ async def answered(session: ClientSession, what: str, request: Request, few: dic
             )
         case _:
             fix = "correct the query of the route where Halo names it; otherwise look into Halo's own log"
-            return about.failed(what, tried, f"status {answer.status}{said(answer)}", fix)
+            return about.failed(what, tried, f"status {answer.status}{answer_sentence(answer)}", fix)
 
 
-def said(answer: Answer) -> str:
+def answer_sentence(answer: Answer) -> str:
     """Return Halo's sentence about a query: it holds no record. An HTML page is not repeated."""
     found = document(answer)
     return f": {found[:200]}" if isinstance(found, str) else ""

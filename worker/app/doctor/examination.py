@@ -8,7 +8,7 @@ from yarl import URL
 
 from worker.app.clients import used_clients
 from worker.app.doctor.broker import broker_checks, topology_of
-from worker.app.doctor.check import Check, CheckStatus, CheckSubject
+from worker.app.doctor.check import Check, CheckSubject, CheckVerdict
 from worker.app.doctor.entities import entity_checks
 from worker.app.doctor.halo import ClientSession, agent_checks, token_checks
 from worker.app.doctor.integrations import all_customers
@@ -49,7 +49,7 @@ async def client_checks(client: Client, routes: Routes, settings: Settings, cloc
     about = CheckSubject(f"client {client.name}")
     failed = False
     async for check in network_checks(client_endpoint(client), about, clock):
-        failed |= check.verdict is CheckStatus.FAILED
+        failed |= check.verdict is CheckVerdict.FAILED
         yield check
     if failed:
         return

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from yarl import URL
 
-from worker.app.doctor.check import Check, CheckStatus, CheckSubject
+from worker.app.doctor.check import Check, CheckSubject, CheckVerdict
 from worker.app.doctor.network import integration_endpoint, network_checks
 from worker.app.route_evaluator import open_route_evaluator
 from worker.config.automation import Integration
@@ -41,21 +41,21 @@ async def all_customers(integration: Integration, routes: Routes, settings: Sett
     if integration.customers is None:
         shown = checks
     else:
-        shown = [check for check in checks if check.verdict in {CheckStatus.FAILED, CheckStatus.WARNING}]
-        shown += [whole_table(integration, found)] if checks else []
+        shown = [check for check in checks if check.verdict in {CheckVerdict.FAILED, CheckVerdict.WARNING}]
+        shown += [customers_summary(integration, found)] if checks else []
     for check in shown:
         yield check
 
 
-def whole_table(integration: Integration, found: Sequence[Sequence[Check]]) -> Check:
+def customers_summary(integration: Integration, found: Sequence[Sequence[Check]]) -> Check:
     """Return how many customers passed: one line for each of them would hide the few that failed."""
     about, count = CheckSubject(f"integration {integration.name}"), len(found)
     checks = [check for checks in found for check in checks]
     tried = f"{', '.join(dict.fromkeys(check.name for check in checks))} of each customer"
-    failed = sum(any(check.verdict is CheckStatus.FAILED for check in checks) for checks in found)
+    failed = sum(any(check.verdict is CheckVerdict.FAILED for check in checks) for checks in found)
     if failed:
         return about.failed("customers", tried, f"{failed:,} of {count:,} customers failed", "the failed checks of the customers say what to do")
-    untold = [check for check in checks if check.verdict is CheckStatus.UNKNOWN]
+    untold = [check for check in checks if check.verdict is CheckVerdict.UNKNOWN]
     if untold:
         return about.unknown("customers", tried, f"none of {count:,} customers failed; {untold[0].name}: {untold[0].result}")
     return about.good("customers", tried, f"all {count:,} passed")
@@ -75,7 +75,7 @@ async def integration_checks(integration: Integration, routes: Routes, settings:
         return
     failed = False
     async for check in network_checks(integration_endpoint(integration), about, clock):
-        failed |= check.verdict is CheckStatus.FAILED
+        failed |= check.verdict is CheckVerdict.FAILED
         yield check
     if not failed:
         yield await credentials(integration, routes, settings, clock, about)

@@ -51,12 +51,12 @@ async def management_checks(settings: Settings, queues: Collection[str]) -> Asyn
     login = b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
     vhost = quote(virtual_host(settings.amqp_url.get_secret_value()), safe="")
     async with open_transport(Client("management", str(plain).rstrip("/"), Grant("client_credentials", ""))) as send:
-        nodes = await asked(send, plain, "/api/nodes", login)
+        nodes = await query_management(send, plain, "/api/nodes", login)
         if isinstance(nodes, str):
             yield about.failed("cluster", f"GET {plain.origin()}/api/nodes", nodes, "correct WORKER_MANAGEMENT_URL; its user needs the tag monitoring")
             return
         yield cluster(nodes, about)
-        found = await asked(send, plain, f"/api/queues/{vhost}", login, {"columns": COLUMNS})
+        found = await query_management(send, plain, f"/api/queues/{vhost}", login, {"columns": COLUMNS})
         if isinstance(found, str):
             yield about.failed("policies", "list the queues", found, "give the user of WORKER_MANAGEMENT_URL any permission in the virtual host")
             return
@@ -65,7 +65,7 @@ async def management_checks(settings: Settings, queues: Collection[str]) -> Asyn
         yield members(ours, len(nodes), about)
 
 
-async def asked(send: Send, base: URL, path: str, login: str, query: dict[str, str] | None = None) -> list[dict[str, Any]] | str:
+async def query_management(send: Send, base: URL, path: str, login: str, query: dict[str, str] | None = None) -> list[dict[str, Any]] | str:
     """Return the rows, or a text that says why there are none."""
     url = URL(str(base).rstrip("/") + path, encoded=True).update_query(query or {})
     answer: Answer | Failure = await send(Call("GET", url, {"Authorization": f"Basic {login}"}, timeout=WITHIN))

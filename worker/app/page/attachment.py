@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.app.side_broker import Attach, OnDemandBroker
+from worker.app.on_demand_broker import Attach, OnDemandBroker
 from worker.core.ports import Broker, Clock
 from worker.state.keys import shared_key
 

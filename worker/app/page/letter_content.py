@@ -9,8 +9,8 @@ from dataclasses import replace
 import orjson
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LettersLocked
-from worker.app.letters.shown import headers_and_body, properties
+from worker.app.letters.operations import LOCKED, LettersLocked
+from worker.app.letters.presentation import headers_and_body, properties
 from worker.app.page.letter_index import MOST
 from worker.core.exact_numbers import dumps
 from worker.core.message import Announced, Delivery, Message
@@ -46,11 +46,11 @@ async def content_of(broker: Broker, clock: Clock, context: LettersContext, row:
             async for delivery in deliveries:
                 letter = letter_of(dead_queue, delivery.message, context.codec, delivery.unread)
                 if letter.fingerprint.hex() == row.key:
-                    return await asyncio.to_thread(told, context, dead_queue, letter, delivery)
+                    return await asyncio.to_thread(described_letter, context, dead_queue, letter, delivery)
     return None
 
 
-def told(context: LettersContext, dead_queue: DeadQueue, letter: Letter, delivery: Delivery) -> LetterContent:
+def described_letter(context: LettersContext, dead_queue: DeadQueue, letter: Letter, delivery: Delivery) -> LetterContent:
     message = delivery.message
     large = len(message.body) > LARGEST
     headers, body = headers_and_body(letter, replace(message, body=b"null") if large else message, reveal=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.core.outcome import ARROW
 from worker.flows.story import matching
-from worker.web.page.model import RunSeen
+from worker.web.page.model import RunView
 
 MOST = 200
 ENDS = {"done": "done", "skipped": "done", "dead": "dead", "discarded": "discarded"}
@@ -24,12 +24,12 @@ class RunSummary:
     ways: list[str] = field(default_factory=list)
 
 
-def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunSeen]:
+def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunView]:
     """Return the runs, newest first, at most `MOST`. When a copy of a run was skipped, the list shows what the first message did."""
     found: dict[str, RunSummary] = {}
     for _, note in sorted(matching(batches, [runbook], lambda each: each["r"] == runbook and bool(each.get("c"))), key=lambda each: each[1]["t"]):
         take(found.setdefault(note["c"], RunSummary()), note)
-    seen = [RunSeen(name, run.ended or "waiting", run.step, run.at, tuple(run.ways)) for name, run in found.items() if run.ways]
+    seen = [RunView(name, run.ended or "waiting", run.step, run.at, tuple(run.ways)) for name, run in found.items() if run.ways]
     return sorted(seen, key=lambda each: each.at, reverse=True)[:MOST]
 
 

@@ -66,11 +66,11 @@ def compared(expect: Mapping[str, Any], plan: Plan, *, strict: bool) -> Iterator
         yield from (Mismatch(f"answers.{request}", "an answer", ABSENT) for request in dict.fromkeys(plan.unanswered))
     named_end = next((end for end in ENDS if end in expect), None)
     wanted = {"skipped": "skipped", "dead": f"dead: {expect.get('dead')}"}.get(named_end or "", "")
-    if named_end is not None and told(plan) != wanted:
-        yield Mismatch("result", wanted, told(plan, reason=True))
+    if named_end is not None and outcome_text(plan) != wanted:
+        yield Mismatch("result", wanted, outcome_text(plan, reason=True))
         return
     if named_end is None and plan.outcome in ENDS and not (plan.outcome == "skipped" and [] in (expect.get("requests"), expect.get("events"))):
-        yield Mismatch("result", "event" if {"event", "events", "runbook", "wake"} & expect.keys() else "request", told(plan, reason=True))
+        yield Mismatch("result", "event" if {"event", "events", "runbook", "wake"} & expect.keys() else "request", outcome_text(plan, reason=True))
         return
     if "reason" in expect and expect["reason"] not in plan.reason:
         yield Mismatch("reason", f"… {expect['reason']} …", plan.reason)
@@ -133,7 +133,7 @@ def compared_event(place: str, wanted: Mapping[str, Any], event: PlannedEvent | 
             yield from mismatches(f"{place}.{member}", value, found[member])
 
 
-def told(plan: Plan, *, reason: bool = False) -> str:
+def outcome_text(plan: Plan, *, reason: bool = False) -> str:
     """Return the outcome of the input in a few words."""
     end = f"dead: {plan.dead_class}" if plan.outcome == "dead" else plan.outcome
     return f"{end} ({plan.reason})" if reason and plan.reason else end

@@ -81,9 +81,9 @@ class Planner:
             case Webhook():
                 return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
             case Runbook():
-                performer = StepExecutor(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
+                step_executor = StepExecutor(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
                 return await plan_run(
-                    with_started([route], self.runbooks), performer, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given)
+                    with_started([route], self.runbooks), step_executor, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given)
                 )
 
     def _evaluator(self, client: str) -> LookupEvaluator:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LetterOperation, LettersLocked, OrphanedQueue, discarding, replaying, settle
+from worker.app.letters.operations import LOCKED, LetterOperation, LettersLocked, OrphanedQueue, discard_operation, replay_operation, settle
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.context import UsageError, attached, confirm, open_context, progress_bar, required_selection, scan
 from worker.cli.dead.inspect import MAX_LISTED, by_class, letter_count, letter_object, print_letters, print_unreadable
@@ -40,7 +40,7 @@ def replay_letters(
     """
     context = open_context(route, environment)
     try:
-        work = replaying(context, None if verdict is None else Verdict(verdict))
+        work = replay_operation(context, None if verdict is None else Verdict(verdict))
     except OrphanedQueue as error:
         raise UsageError(str(error)) from None
     return run_work(context, work, required_selection(ids, where, everything=everything), options)
@@ -49,7 +49,7 @@ def replay_letters(
 def discard_letters(route: str, ids: Sequence[str], where: str | None, environment: Mapping[str, str], *, everything: bool, options: ApplyOptions) -> int:
     """Returns the exit code: 0 if all selected letters are deleted. Raises as `replay_letters`."""
     context = open_context(route, environment)
-    return run_work(context, discarding(context), required_selection(ids, where, everything=everything), options)
+    return run_work(context, discard_operation(context), required_selection(ids, where, everything=everything), options)
 
 
 def run_work(context: LettersContext, work: LetterOperation, selection: Selection, options: ApplyOptions) -> int:

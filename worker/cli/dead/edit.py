@@ -18,7 +18,7 @@ import orjson
 from rich.text import Text
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LettersLocked, editing, settle
+from worker.app.letters.operations import LOCKED, LettersLocked, edit_operation, settle
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.apply import ApplyOptions
 from worker.cli.dead.context import UsageError, attached, confirm, open_context, scan, selection
@@ -74,7 +74,7 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
         if not options.yes and not await confirm(f"Edit letter {found.letter.id} of {context.route}?"):
             errors().print("nothing was changed")
             return 1
-        work = editing(context, found.dead_queue, body)
+        work = edit_operation(context, found.dead_queue, body)
         async with context.evaluator() as evaluator:
             tally, error = await settle(context, broker, evaluator, work, selector.fingerprints, (), asyncio.Event())
         if error:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.shown import headers_and_body, properties
+from worker.app.letters.presentation import headers_and_body, properties
 from worker.cli.call import one_line, pretty
 from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.context import attached, open_context, required_selection, scan, selection

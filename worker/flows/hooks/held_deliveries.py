@@ -12,7 +12,7 @@ from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.repeats import Repeats
-from worker.core.topology import Topology, browsed, held_queue
+from worker.core.topology import Topology, browsable_queue, held_queue
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.waiting import race
 from worker.threads import read_body
@@ -23,7 +23,7 @@ RETRY = 1.0  # seconds until the next try to accept a delivery whose expressions
 
 
 def held_topology(webhook: str) -> Topology:
-    return Topology(queues=(browsed(held_queue(webhook)),))
+    return Topology(queues=(browsable_queue(held_queue(webhook)),))
 
 
 class HeldDeliveries:

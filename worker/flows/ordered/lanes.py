@@ -10,7 +10,7 @@ from heapq import heappop, heappush, nlargest
 from typing import Generic, TypeVar
 
 from worker.core.outcome import Refused
-from worker.flows.ordered.turns import CustomerRoundRobin
+from worker.flows.ordered.customer_round_robin import CustomerRoundRobin
 
 T = TypeVar("T")
 QueuePlace = tuple[int, str]
@@ -35,7 +35,7 @@ class MessageKeys:
 class LaneEntry(Generic[T]):
     """A message that is in the waiting queue, or on its way there.
 
-    `item`: the delivered message, here since `since`, with the attempts `made` before; None while the copy that counts is still under way. It may run from
+    `item`: the delivered message, here since `since`, with the attempts `progress` before; None while the copy that counts is still under way. It may run from
     `due` on, and alone when `careful`. `moving`: its original is still in the route's queue.
     """
 
@@ -44,7 +44,7 @@ class LaneEntry(Generic[T]):
     size: int
     moving: bool = False
     item: T | None = None
-    made: AttemptProgress = (0, 0)
+    progress: AttemptProgress = (0, 0)
     due: float = 0.0
     since: float = 0.0
     careful: bool = False
@@ -75,7 +75,7 @@ class Lanes(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def known(self, place: QueuePlace) -> LaneEntry[T] | None:
+    def get(self, place: QueuePlace) -> LaneEntry[T] | None:
         return self._entries.get(place)
 
     @property
@@ -105,22 +105,22 @@ class Lanes(Generic[T]):
         self.size += size
         return entry
 
-    def arrive(self, entry: LaneEntry[T], item: T, *, made: AttemptProgress, due: float, now: float, careful: bool = False) -> T | None:
+    def arrive(self, entry: LaneEntry[T], item: T, *, progress: AttemptProgress, due: float, now: float, careful: bool = False) -> T | None:
         """Take a copy of the entry that the waiting queue delivered. Return the copy that is not needed, to be acknowledged.
 
         The copy with the most progress stays. Of equal copies the newest stays, unless the entry runs.
         """
-        if made < entry.made or (entry.running and made == entry.made):
+        if progress < entry.progress or (entry.running and progress == entry.progress):
             return item
         surplus, entry.item = entry.item, item
-        entry.made, entry.due, entry.since, entry.careful = made, due, now, careful
-        self._offer(entry)
+        entry.progress, entry.due, entry.since, entry.careful = progress, due, now, careful
+        self._schedule(entry)
         return surplus
 
     def moved(self, entry: LaneEntry[T]) -> None:
         """Note that the original has left the route's queue: no other replica can begin it."""
         entry.moving = False
-        self._offer(entry)
+        self._schedule(entry)
 
     def start(self, now: float) -> LaneEntry[T] | None:
         """Start and return the next message that may run now: the oldest of the customer whose turn it is. None if there is none.
@@ -150,16 +150,16 @@ class Lanes(Generic[T]):
     def finish(self, entry: LaneEntry[T]) -> None:
         """Remove an entry that has left the waiting queue for good: the next of its lane may run."""
         self._stop(entry)
-        self._leave(entry)
+        self._remove(entry)
 
     def forget(self, entry: LaneEntry[T]) -> None:
         """Remove an entry that never came into the waiting queue: later messages need not wait for it."""
-        self._leave(entry)
+        self._remove(entry)
 
-    def postpone(self, entry: LaneEntry[T], made: AttemptProgress, due: float) -> None:
+    def postpone(self, entry: LaneEntry[T], progress: AttemptProgress, due: float) -> None:
         """Let the lane wait for a copy that goes into the waiting queue to be tried again, and for the time of the copy."""
         self._stop(entry)
-        entry.item, entry.made, entry.due = None, made, due
+        entry.item, entry.progress, entry.due = None, progress, due
 
     def resume(self, entry: LaneEntry[T], item: T) -> None:
         """Undo `postpone`, since the copy could not be published: the entry runs on until `finish`."""
@@ -171,17 +171,17 @@ class Lanes(Generic[T]):
         """Yield the entries whose messages arrived before `moment` and are not running."""
         return (entry for entry in list(self._entries.values()) if entry.item is not None and not entry.running and entry.since < moment)
 
-    def let_go(self) -> None:
+    def stop_starting(self) -> None:
         """Start nothing more. Messages that have not started are dropped, although running messages keep the lanes in memory."""
         for entry in self._entries.values():
             if not entry.running:
                 entry.item = None
 
-    def held_up(self, now: float) -> int:
+    def retrying_lanes(self, now: float) -> int:
         """Return how many lanes wait for the next attempt of a message that failed."""
         return len({entry.place for due, entry in self._waiting if due > now and entry.due == due and self._may_run(entry)})
 
-    def _leave(self, entry: LaneEntry[T]) -> None:
+    def _remove(self, entry: LaneEntry[T]) -> None:
         self.size -= entry.size
         del self._entries[entry.place]
         self._customers[entry.customer] -= 1
@@ -190,7 +190,7 @@ class Lanes(Generic[T]):
         lane = self._lanes[lane_of(entry)]
         lane.remove(entry)
         if lane:
-            self._offer(lane[0])
+            self._schedule(lane[0])
         else:
             del self._lanes[lane_of(entry)]
 
@@ -199,7 +199,7 @@ class Lanes(Generic[T]):
         self.running -= 1
         self._turns.release(entry.customer)
 
-    def _offer(self, entry: LaneEntry[T]) -> None:
+    def _schedule(self, entry: LaneEntry[T]) -> None:
         if self._may_run(entry):
             heappush(self._waiting, (entry.due, entry))
 

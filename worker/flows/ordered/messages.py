@@ -75,7 +75,7 @@ def waiting_message(delivery: Delivery, queue: str, codec: HeaderCodec) -> Waiti
     return WaitingMessage(delivery, queue, state, state.order) if state.proven and state.order is not None else None
 
 
-def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
+def state_in_waiting_queue(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
     """Return the state of a message that goes from the route's queue into the waiting queue.
 
     The previous consumer of a redelivered message may have moved it already. Without an id of its own the copies cannot be matched, so it is in doubt.
@@ -84,7 +84,7 @@ def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -
     return replace(state, doubtful=doubtful, order=OrderStamp(sequence, int(now)), death=None)
 
 
-def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> DeliveryState:
+def state_at_the_end(item: WaitingMessage, now: float, *, started: bool = False) -> DeliveryState:
     """Return the state of the same message for a place at the end of the waiting queue.
 
     `started`: it is about to run, and a worker may have crashed on it before.
@@ -102,7 +102,7 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
         message, bindings = delivery.message, message_bindings(route, delivery, state)
         document = await read_body(message, largest)
         order, customer = [
-            None if template is None else kept_key(key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock)))
+            None if template is None else bounded_key(key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock)))
             for template in (route.order_by, route.fair_by)
         ]
     except ExpressionError as error:
@@ -114,6 +114,6 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
     return MessageKeys(order, customer or "")
 
 
-def kept_key(key: str) -> str:
+def bounded_key(key: str) -> str:
     """The key itself, or the SHA-256 of a long one."""
     return key if len(key) <= LONGEST_KEY else f"sha256:{sha256(key.encode(errors='surrogatepass')).hexdigest()}"

@@ -18,14 +18,14 @@ from worker.core.message import Delivery, Message, memory_of
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Channel
 from worker.core.settlement import Bury
-from worker.core.topology import order_room
+from worker.core.topology import order_queue
 from worker.flows.consuming.report import report
 from worker.flows.consuming.runner import tell_unproven
 from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
-from worker.flows.ordered.ahead import ReadAhead
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import LaneEntry, Lanes
-from worker.flows.ordered.messages import WaitingMessage, keys_of, moved
+from worker.flows.ordered.messages import WaitingMessage, keys_of, state_in_waiting_queue
+from worker.flows.ordered.read_ahead import ReadAhead
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
@@ -185,7 +185,9 @@ class Moves:
             return None
         try:
             await self._confirmed(
-                self._deps.services.codec.copy(delivery.message, self._route.queue, moved(delivery, state, sequence, self._deps.services.clock.now()))
+                self._deps.services.codec.copy(
+                    delivery.message, self._route.queue, state_in_waiting_queue(delivery, state, sequence, self._deps.services.clock.now())
+                )
             )
         except Unpublishable as error:
             await self._bury(entry, delivery, state, Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}"))
@@ -202,11 +204,11 @@ class Moves:
         pause = FIRST_PAUSE
         while True:
             try:
-                await self._channel.publish(copy, routing_key=order_room(self._route.queue))
+                await self._channel.publish(copy, routing_key=order_queue(self._route.queue))
             except Unpublishable:
                 raise
             except (PublishDoubtful, PublishRefused) as error:
-                logger.error("message.stuck", queue=order_room(self._route.queue), reason=str(error), again_in_s=pause)
+                logger.error("message.stuck", queue=order_queue(self._route.queue), reason=str(error), again_in_s=pause)
                 await self._deps.services.clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:

@@ -12,7 +12,7 @@ from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
 from worker.core.spans import span
-from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
+from worker.core.topology import Topology, browsable_queue, common_topology, events_topology, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.backfilling import Backfiller, pause_after
@@ -42,7 +42,7 @@ ERROR_WAIT = 300.0  # maximum seconds between a failed poll and the next one
 
 def subscriber_topology(route: Subscriber) -> Topology:
     """Return the queues and exchanges that a subscriber needs besides its own state."""
-    dead = Topology(queues=(browsed(subscriber_dead_queue(route.name)),))
+    dead = Topology(queues=(browsable_queue(subscriber_dead_queue(route.name)),))
     return common_topology() + events_topology(route.exchange, route.queue, route.queue_binding) + dead
 
 

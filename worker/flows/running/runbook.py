@@ -49,7 +49,7 @@ class RunbookFlow:
     def __init__(
         self,
         runbook: Runbook,
-        performer: StepExecutor,
+        step_executor: StepExecutor,
         ledger: Ledger,
         evaluator: Evaluator,
         clock: Clock,
@@ -61,7 +61,7 @@ class RunbookFlow:
         """`hide` masks secrets in a failure reason that the route builds from an answer."""
         self._hide = hide
         self._runbook = runbook
-        self._performer = performer
+        self._step_executor = step_executor
         self._ledger = ledger
         self._evaluator = evaluator
         self._clock = clock
@@ -156,7 +156,7 @@ class RunbookFlow:
                 if step.publish is not None:
                     performed = StepResult(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
                 else:
-                    performed = await self._performer.perform(step, values, attempt)
+                    performed = await self._step_executor.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
             dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
             return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)

@@ -10,7 +10,7 @@ from worker.config.automation import Runbook
 from worker.core.errors import Unroutable
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.topology import Topology, browsed, subscriber_dead_queue
+from worker.core.topology import Topology, browsable_queue, subscriber_dead_queue
 from worker.flows.polling.schedule import Schedule
 from worker.flows.polling.turns import next_arrival
 from worker.flows.running.run_message import iso, run_id_of, run_queue, start_message
@@ -27,7 +27,7 @@ AGAIN_AFTER = 60.0  # seconds until the next try after a start that no queue too
 
 def schedule_topology(runbook: Runbook) -> Topology:
     """Return the queue that the baton needs besides the queues of the runbook."""
-    return Topology(queues=(browsed(subscriber_dead_queue(runbook.name)),))
+    return Topology(queues=(browsable_queue(subscriber_dead_queue(runbook.name)),))
 
 
 class ScheduleFlow:

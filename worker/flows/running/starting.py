@@ -13,7 +13,7 @@ from worker.core.errors import Undecodable
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Outcome, Passed, Refused
 from worker.core.ports import Clock, Evaluator
-from worker.core.topology import Queue, Topology, browsed, lanes_queue, outlet, work_topology
+from worker.core.topology import Queue, Topology, browsable_queue, event_exchange, lanes_queue, work_topology
 from worker.flows.consuming.consumer import Consumption
 from worker.flows.running.endings import waiting
 from worker.flows.running.run_message import Run, iso, run_id_of, run_queue, start_message, started_by
@@ -29,8 +29,8 @@ def runbook_topology(runbook: Runbook) -> Topology:
     A runbook may lack the starting queue and the queue of lanes.
     """
     parallel = any(step.each is not None and step.each.parallel > 1 for step in runbook.steps.values())
-    meeting: tuple[Queue, ...] = (browsed(lanes_queue(runbook.name)),) if parallel else ()
-    own = work_topology(run_queue(runbook.name), runbook.delays) + Topology(tuple(map(outlet, runbook.outlets)), meeting)
+    meeting: tuple[Queue, ...] = (browsable_queue(lanes_queue(runbook.name)),) if parallel else ()
+    own = work_topology(run_queue(runbook.name), runbook.delays) + Topology(tuple(map(event_exchange, runbook.outlets)), meeting)
     return own if runbook.queue is None else own + work_topology(runbook.queue, START_DELAYS, runbook.bind)
 
 

@@ -15,7 +15,7 @@ from yarl import URL
 
 from worker.core.errors import Undecodable
 from worker.core.json_codec import decode
-from worker.core.url_paths import climbs
+from worker.core.url_paths import leaves_folder
 from worker.sandbox.recording.exchange_file import ExchangeWriter, RecordedExchange
 from worker.sandbox.recording.scrubbing import Scrubber
 from worker.sandbox.responses import json_answer
@@ -76,7 +76,7 @@ class Recorder:
         return self._seen(request.method, path, answer, api=api)
 
     def _allowed(self, method: str, path: str, sent: bytes, *, api: bool) -> bool:
-        if climbs(path):  # Halo would read it as another path than the one checked here
+        if leaves_folder(path):  # Halo would read it as another path than the one checked here
             return False
         if not api:
             return path.lower().startswith("/auth/")

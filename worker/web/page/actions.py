@@ -39,8 +39,8 @@ class NotDone(WorkerError):
 class Actions:
     """Answers the forms. `pages`: finds the row of a letter."""
 
-    def __init__(self, desk: PageBackend, pages: StatusPages, rendering: Rendering, sessions: Sessions) -> None:
-        self._desk = desk
+    def __init__(self, page_backend: PageBackend, pages: StatusPages, rendering: Rendering, sessions: Sessions) -> None:
+        self._backend = page_backend
         self._pages = pages
         self._rendering = rendering
         self._sessions = sessions
@@ -110,18 +110,18 @@ class Actions:
     async def _done(self, form: Form, peer: str) -> str:
         match form.get("action"):
             case "pause":
-                return await self._desk.pause(form.get("route", ""), form.get("reason", "").strip(), f"the status page, from {peer}")
+                return await self._backend.pause(form.get("route", ""), form.get("reason", "").strip(), f"the status page, from {peer}")
             case "resume":
-                return await self._desk.resume(form.get("route", ""))
+                return await self._backend.resume(form.get("route", ""))
             case "replay":
                 verdict = form.get("verdict") or None
                 if verdict is not None and verdict not in VERDICTS:
                     raise NotDone("there is no such verdict", 400)
-                return await self._desk.replay(await self._rows(form), verdict)
+                return await self._backend.replay(await self._rows(form), verdict)
             case "discard":
-                return await self._desk.discard(await self._rows(form))
+                return await self._backend.discard(await self._rows(form))
             case "edit":
-                return await self._desk.edit((await self._rows(form, one=True))[0], form.get("body", ""))
+                return await self._backend.edit((await self._rows(form, one=True))[0], form.get("body", ""))
             case _:
                 raise NotDone("there is no such action", 404)
 
@@ -136,7 +136,7 @@ class Actions:
             row = await self._pages.row_of(given.get("queue", ""), given["key"])
             rows = [] if row is None else [row]
         else:
-            seen = await self._desk.letters(None)
+            seen = await self._backend.letters(None)
             until = seconds_of(given.get("until", ""))
             rows = chosen((seen.value or Letters()).rows, given.get("route", ""), given.get("class", ""), until)[::-1][:BULK]
         if not rows:

@@ -75,7 +75,7 @@ class LetterContent:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSeen:
+class RunView:
     """A run of a runbook, from the trace. `state`: waiting, dead or done. `ways`: the steps that it took, with " → " between two."""
 
     id: str
@@ -127,7 +127,7 @@ class PageBackend(Protocol):
         """Return the notes of the trace, oldest first. Raises `WorkerError`."""
         ...
 
-    async def runs(self, runbook: str) -> CachedValue[Sequence[RunSeen]]:
+    async def runs(self, runbook: str) -> CachedValue[Sequence[RunView]]:
         """Return the runs, newest first."""
         ...
 

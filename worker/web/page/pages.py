@@ -26,18 +26,18 @@ EMPTY: dict[str, Any] = {"replicas": [], "routes": [], "unrouted": 0, "clients":
 class StatusPages:
     """`session_of`: returns the session of a request; None if the viewer has not signed in."""
 
-    def __init__(self, desk: PageBackend, rendering: Rendering, session_of: SessionOf) -> None:
-        self._desk = desk
+    def __init__(self, page_backend: PageBackend, rendering: Rendering, session_of: SessionOf) -> None:
+        self._backend = page_backend
         self._rendering = rendering
         self._session_of = session_of
 
     async def overview(self, request: web.Request) -> web.Response:
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         text, kind = request.query.get("q", ""), request.query.get("kind", "")
         found = (seen.value or Overview(EMPTY)).found
         routes = portion(sorted(routes_named(found["routes"], text, kind), key=urgency), request.query.get("page", ""))
         failed = any(route["dead"] for route in found["routes"])
-        letters = (await self._desk.letters(None)).value if failed else None
+        letters = (await self._backend.letters(None)).value if failed else None
         answers = answers_of(seen.value, letters.rows if letters is not None else ()) if seen.value is not None else []
         late = seen.value.late if seen.value is not None else frozenset()
         return await self._page(
@@ -46,7 +46,7 @@ class StatusPages:
 
     async def route(self, request: web.Request) -> web.Response:
         name = request.query.get("name", "")
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         route = next((each for each in seen.value.found["routes"] if each["name"] == name), None) if seen.value is not None else None
         if route is None and seen.value is not None:
             return await self._missing(request, f"There is no route {name}.")
@@ -60,9 +60,9 @@ class StatusPages:
             name=name,
             route=route,
             late=seen.value is not None and name in seen.value.late,
-            client=self._desk.client_of(name),
-            rate=drawn(self._desk.rate(name)),
-            lag=drawn(self._desk.lag(name)),
+            client=self._backend.client_of(name),
+            rate=drawn(self._backend.rate(name)),
+            lag=drawn(self._backend.lag(name)),
             letters=letters.rows[:SHOWN],
             classes=Counter(row.dead_class for row in letters.rows).most_common(),
             **await self._flow(name, letters.rows, runbook=runbook),
@@ -70,7 +70,7 @@ class StatusPages:
 
     async def dead(self, request: web.Request) -> web.Response:
         route, dead_class = request.query.get("route", ""), request.query.get("class", "")
-        seen = await self._desk.letters(None)
+        seen = await self._backend.letters(None)
         letters = seen.value or Letters()
         rows = chosen(letters.rows, route, dead_class)
         return await self._page(
@@ -94,7 +94,7 @@ class StatusPages:
         content, trouble = None, ""
         if session is not None:
             try:
-                content = await self._desk.letter(row)
+                content = await self._backend.letter(row)
             except WorkerError as error:
                 trouble = str(error)
             else:
@@ -104,7 +104,7 @@ class StatusPages:
         return self._rendering.page(request, session, "letter.html", row=row, content=content, trouble=trouble, editing=editing)
 
     async def runs(self, request: web.Request) -> web.Response:
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         found = (seen.value or Overview(EMPTY)).found
         names = [route["name"] for route in found["routes"] if route["kind"] == "runbook"]
         name = request.query.get("runbook", "") or (names[0] if names else "")
@@ -116,9 +116,9 @@ class StatusPages:
 
     async def run(self, request: web.Request) -> web.Response:
         name, wanted = request.query.get("runbook", ""), request.query.get("id", "")
-        seen = await self._desk.runs(name)
+        seen = await self._backend.runs(name)
         run = next((each for each in seen.value or () if each.id == wanted), None)
-        chart = self._desk.chart(name)
+        chart = self._backend.chart(name)
         if run is None or chart is None:
             return await self._missing(request, "The trace holds no steps of this run: it is older than what is kept, or WORKER_TRACE is off.")
         ways = visited(run.ways)
@@ -130,7 +130,7 @@ class StatusPages:
         trouble = ""
         if wanted:
             try:
-                found = await (self._desk.story(entity, wanted) if entity else self._desk.story(wanted, None))
+                found = await (self._backend.story(entity, wanted) if entity else self._backend.story(wanted, None))
                 notes = [dict(each) for each in found]
             except WorkerError as error:
                 trouble = str(error)
@@ -139,26 +139,26 @@ class StatusPages:
         return self._rendering.page(request, await self._session_of(request), "story.html", entity=entity, wanted=wanted, notes=notes, trouble=trouble)
 
     async def clients(self, request: web.Request) -> web.Response:
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         found = (seen.value or Overview(EMPTY)).found
         return await self._page(request, "clients.html", seen, live=True, found=found, budgets=self._budgets(found))
 
     async def row_of(self, queue: str, key: str) -> LetterRow | None:
-        seen = await self._desk.letters(None)
+        seen = await self._backend.letters(None)
         return next((row for row in (seen.value or Letters()).rows if row.key == key and row.queue == queue), None)
 
     def _budgets(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        return {client["name"]: drawn(self._desk.budget(client["name"]), limit=client["budget_limit"]) for client in found["clients"]}
+        return {client["name"]: drawn(self._backend.budget(client["name"]), limit=client["budget_limit"]) for client in found["clients"]}
 
     async def _letters(self, route: str) -> Letters:
-        return (await self._desk.letters(route)).value or Letters()
+        return (await self._backend.letters(route)).value or Letters()
 
     async def _flow(self, name: str, letters: Any, *, runbook: bool) -> dict[str, Any]:
         """Return the flow chart of a runbook, with the number of waiting and of dead runs at each step."""
-        chart = self._desk.chart(name) if runbook else None
+        chart = self._backend.chart(name) if runbook else None
         if chart is None:
             return {"chart": None, "steps": None, "runs": (), "waiting": {}, "dead_at": {}}
-        runs = (await self._desk.runs(name)).value or ()
+        runs = (await self._backend.runs(name)).value or ()
         waiting = Counter(run.step for run in runs if run.state == "waiting")
         return {"chart": layout(chart), "steps": chart, "runs": runs, "waiting": waiting, "dead_at": Counter(row.step for row in letters if row.step)}
 

@@ -28,7 +28,7 @@ def letter_row(key: str = "aa", **more: Any) -> LetterRow:
 
 
 @dataclass
-class FakeDesk:
+class FakePageBackend:
     """`done`: the actions, as (name, …) tuples; `reads`: how often a letter's content was read."""
 
     found: dict[str, Any] = field(default_factory=lambda: found_object([route_object("erp", dead=1)]))

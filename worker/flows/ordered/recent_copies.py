@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from worker.core.message import Delivery
-from worker.flows.ordered.given_back import known_by
+from worker.flows.ordered.returned_messages import identity_by_content
 
 
 class RecentCopies:
@@ -17,7 +17,7 @@ class RecentCopies:
     """
 
     def __init__(self, copies: Iterable[Delivery], looks: int) -> None:
-        self._copies = Counter(known_by(copy) for copy in copies)
+        self._copies = Counter(identity_by_content(copy) for copy in copies)
         self._looks = looks
 
     def has_copy_of(self, delivery: Delivery) -> bool:
@@ -25,7 +25,7 @@ class RecentCopies:
         if not (delivery.redelivered and delivery.message.message_id and self._looks):
             return False
         self._looks -= 1
-        if not self._copies[known_by(delivery)]:
+        if not self._copies[identity_by_content(delivery)]:
             return False
-        self._copies[known_by(delivery)] -= 1
+        self._copies[identity_by_content(delivery)] -= 1
         return True

@@ -14,7 +14,7 @@ from worker.web.page.model import CachedValue
 
 logger = structlog.get_logger()
 T = TypeVar("T")
-PATIENCE = 0.5  # seconds that a viewer waits for a fresh value; then the page shows the last value with its age
+VIEWER_WAIT = 0.5  # seconds that a viewer waits for a fresh value; then the page shows the last value with its age
 
 
 class CachedRead(Generic[T]):
@@ -23,7 +23,7 @@ class CachedRead(Generic[T]):
     `rest`: a value stays fresh for at least `rest` times the duration of its read.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[T]], clock: Clock, *, every: float, rest: float = 4.0, patience: float = PATIENCE) -> None:
+    def __init__(self, read: Callable[[], Awaitable[T]], clock: Clock, *, every: float, rest: float = 4.0, patience: float = VIEWER_WAIT) -> None:
         self._read = read
         self._clock = clock
         self._every = every
@@ -33,7 +33,7 @@ class CachedRead(Generic[T]):
         self._next = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
-    async def renew(self) -> None:
+    async def refresh(self) -> None:
         """Read the value again now: the last one is out of date."""
         if self._reading is not None:
             await asyncio.wait([self._reading])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from worker.core.message import Announced
 from worker.flows.consuming.arrivals import Parked
 
-MOST_AHEAD = 4 * 1024 * 1024  # bytes
+MAX_READ_AHEAD = 4 * 1024 * 1024  # bytes
 
 
 class ReadAhead:
@@ -24,7 +24,7 @@ class ReadAhead:
         if self._alone is not None and self._alone.is_for(announced):
             self._size += announced.size
             return True
-        if announced.size > self._largest or (self._size and self._size + announced.size > MOST_AHEAD):
+        if announced.size > self._largest or (self._size and self._size + announced.size > MAX_READ_AHEAD):
             return False
         self._size += announced.size
         return True

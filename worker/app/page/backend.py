@@ -8,17 +8,17 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from worker.app.letters.context import LettersContext
+from worker.app.on_demand_broker import Attach
 from worker.app.overview import overview
 from worker.app.page.attachment import PageBroker
+from worker.app.page.cached_read import CachedRead
 from worker.app.page.history import History
-from worker.app.page.lateness import late_routes
+from worker.app.page.late_routes import late_routes
 from worker.app.page.letter_content import content_of
 from worker.app.page.letter_index import LetterIndex, holding
 from worker.app.page.operator import Operator
 from worker.app.page.run_list import runs_of
-from worker.app.page.shared import CachedRead
-from worker.app.route_places import places_of
-from worker.app.side_broker import Attach
+from worker.app.route_queues import queues_by_route
 from worker.config.flow_outline import described, edges, starts
 from worker.config.routes import Routes
 from worker.core.header_codec import HeaderCodec
@@ -27,7 +27,7 @@ from worker.flows.dead.letter import UNROUTED, all_dead_queues
 from worker.flows.story import StorySubject, story_of
 from worker.settings import Settings
 from worker.state.trace_stream import read_notes
-from worker.web.page.model import CachedValue, FlowChart, FlowChartStep, LetterContent, LetterRow, Letters, Overview, RunSeen, Series
+from worker.web.page.model import CachedValue, FlowChart, FlowChartStep, LetterContent, LetterRow, Letters, Overview, RunView, Series
 
 OVERVIEW_EVERY = 2.0  # seconds
 LETTERS_EVERY = 5.0
@@ -61,7 +61,7 @@ class ServicePageBackend:
         self._overview = CachedRead(self._read_overview, clock, every=OVERVIEW_EVERY)
         self._letters = CachedRead(self._read_letters, clock, every=LETTERS_EVERY, rest=20.0)
         self._notes: tuple[float, list[bytes]] = (float("-inf"), [])
-        self._runs: dict[str, CachedRead[Sequence[RunSeen]]] = {}
+        self._runs: dict[str, CachedRead[Sequence[RunView]]] = {}
         self._operator = Operator(self.context, self._attached, self._lock, service.stop, clock)
 
     @asynccontextmanager
@@ -92,7 +92,7 @@ class ServicePageBackend:
             content = await content_of(broker, self._clock, self.context(row.queue), row)
         if content is None:
             self._index.forget(row.queue)
-            await self._letters.renew()
+            await self._letters.refresh()
         return content
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
@@ -100,12 +100,12 @@ class ServicePageBackend:
         async with self._story_lock:  # every viewer may ask; several searches together would leave the event loop little processor time
             return await asyncio.to_thread(story_of, await self._batches(), wanted)
 
-    async def runs(self, runbook: str) -> CachedValue[Sequence[RunSeen]]:
+    async def runs(self, runbook: str) -> CachedValue[Sequence[RunView]]:
         if runbook not in self._service.routes.runbooks:
             return CachedValue(())
         if runbook not in self._runs:
 
-            async def read() -> Sequence[RunSeen]:
+            async def read() -> Sequence[RunView]:
                 return await asyncio.to_thread(runs_of, await self._batches(), runbook)
 
             self._runs[runbook] = CachedRead(read, self._clock, every=LETTERS_EVERY)
@@ -156,15 +156,15 @@ class ServicePageBackend:
         """Return the kinds of all routes that any replica runs, by name."""
         seen = await self._overview.get()
         reported = {route["name"]: route["kind"] for route in seen.value.found["routes"]} if seen.value is not None else {}
-        return reported | {place.name: place.kind for place in places_of(self._service.routes)}
+        return reported | {place.name: place.kind for place in queues_by_route(self._service.routes)}
 
     async def _acted(self, sentence: str, rows: Sequence[LetterRow] = ()) -> str:
         """Return `sentence`, and make the page read counts and letters again: the shown values are out of date."""
         for row in rows:
             self._index.forget(row.queue)
         if rows:
-            await self._letters.renew()
-        await self._overview.renew()
+            await self._letters.refresh()
+        await self._overview.refresh()
         return sentence
 
     async def _attached(self) -> Broker:
@@ -185,7 +185,7 @@ class ServicePageBackend:
     async def _read_overview(self) -> Overview:
         broker = await self._attached()
         async with self._lock:
-            found = await overview(broker, self._clock, self._codec.key, places_of(self._service.routes))
+            found = await overview(broker, self._clock, self._codec.key, queues_by_route(self._service.routes))
         return Overview(found, late_routes(found, self._service.routes, self._clock.now()))
 
     async def _read_letters(self) -> Letters:

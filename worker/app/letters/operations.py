@@ -65,7 +65,7 @@ class LetterOperation:
     largest: int = 0
 
 
-def replaying(context: LettersContext, verdict: Verdict | None) -> LetterOperation:
+def replay_operation(context: LettersContext, verdict: Verdict | None) -> LetterOperation:
     """Return the work that replays letters. `verdict`: the operator's answer for letters in doubt. Raises `OrphanedQueue`."""
     if orphans := [dead_queue.name for dead_queue in context.dead_queues if dead_queue.kind == "orphaned"]:
         raise OrphanedQueue(f"no route in the route files has the dead queue {orphans[0]!r}: restore the route to replay its letters, or discard them")
@@ -85,11 +85,11 @@ def replaying(context: LettersContext, verdict: Verdict | None) -> LetterOperati
     return LetterOperation("replay", settlers, plan, context.settings.max_message)
 
 
-def discarding(context: LettersContext) -> LetterOperation:
+def discard_operation(context: LettersContext) -> LetterOperation:
     return LetterOperation("discard", lambda *_: dict.fromkeys(context.dead_queues, discard))
 
 
-def editing(context: LettersContext, dead_queue: DeadQueue, body: bytes) -> LetterOperation:
+def edit_operation(context: LettersContext, dead_queue: DeadQueue, body: bytes) -> LetterOperation:
     """Return the work that edits letters. `body`: the new body, JSON."""
     return LetterOperation(
         "edit", lambda broker, *_: {dead_queue: EditLetter(dead_queue, body, broker, context.codec, context.clock)}, largest=context.settings.max_message
@@ -112,7 +112,9 @@ async def settle(
     """
     notes: list[tuple[float, Note]] = []
     async with AsyncExitStack() as stack:
-        settlers = {queue: noting(context, notes, queue, sparing(superseded, each)) for queue, each in work.settlers(broker, evaluator, stack).items()}
+        settlers = {
+            queue: with_trace(context, notes, queue, keeping_superseded(superseded, each)) for queue, each in work.settlers(broker, evaluator, stack).items()
+        }
         error = ""
         try:
             tally = await operations.settle_letters(broker, context.clock, context.codec, fingerprints, settlers, stop, progress, largest=work.largest)
@@ -148,7 +150,7 @@ def details_fetcher(context: LettersContext, route: Subscriber, evaluator: Evalu
     return fetch
 
 
-def noting(context: LettersContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle_letter: SettleLetter) -> SettleLetter:
+def with_trace(context: LettersContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle_letter: SettleLetter) -> SettleLetter:
     """Wrap `settle_letter`: add to `notes`, for the trace, the result of each letter that it removes."""
 
     async def settled(letter: Letter, message: Message) -> Removed | Retain:
@@ -162,7 +164,7 @@ def noting(context: LettersContext, notes: list[tuple[float, Note]], dead_queue:
     return settled
 
 
-def sparing(superseded: Collection[str], settle_letter: SettleLetter) -> SettleLetter:
+def keeping_superseded(superseded: Collection[str], settle_letter: SettleLetter) -> SettleLetter:
     """Wrap `settle_letter`: keep a letter whose edited copy is in the queue. The command that edited it stopped before it removed the original."""
 
     async def settled(letter: Letter, message: Message) -> Removed | Retain:

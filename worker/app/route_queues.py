@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.config.routes import Routes
-from worker.core.topology import dead_queue, held_queue, order_room, subscriber_dead_queue
+from worker.core.topology import dead_queue, held_queue, order_queue, subscriber_dead_queue
 from worker.flows.running.run_message import run_queue
 
 
@@ -24,11 +24,11 @@ class RouteQueues:
         return self.kind == "publisher" and len(self.queues) > 1
 
 
-def places_of(routes: Routes) -> list[RouteQueues]:
+def queues_by_route(routes: Routes) -> list[RouteQueues]:
     """Return the places of all routes, in the order of kinds, then of names."""
     found = [RouteQueues(name, "subscriber", (), (subscriber_dead_queue(name),)) for name in sorted(routes.subscribers)]
     for name, route in sorted(routes.publishers.items()):
-        waiting = (order_room(route.queue),) if route.has_waiting_queue else ()
+        waiting = (order_queue(route.queue),) if route.has_waiting_queue else ()
         found.append(RouteQueues(name, "publisher", (route.queue, *waiting), (dead_queue(route.queue),)))
     for name, runbook in sorted(routes.runbooks.items()):
         queues = (run_queue(name), *([runbook.queue] if runbook.queue else []))
