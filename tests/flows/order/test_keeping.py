@@ -86,7 +86,7 @@ async def test_what_waits_for_long_is_taken_out_and_put_in_again_and_stays_in_it
     assert await job.other.depth("assets.order") == 0
 
 
-moved_on = ordered_room.state_at_the_end
+state_at_the_end = ordered_room.state_at_the_end
 
 
 async def test_as_long_as_somebody_else_takes_from_the_queue_nothing_is_applied(job, halos):
