@@ -13,7 +13,7 @@ from worker.config.routes import FILES, Routes
 from worker.core.results import matches
 from worker.core.route_names import defined_name
 from worker.core.topology import dead_queue, order_queue
-from worker.flows.echoes.guard import guarded
+from worker.flows.echoes.guard import guarded_resources
 
 
 def shared_parts_of(routes: Routes) -> Hashable:
@@ -26,7 +26,7 @@ def shared_parts_of(routes: Routes) -> Hashable:
     return (
         shared,
         tenants,
-        tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded(routes).items())),
+        tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded_resources(routes).items())),
         takes,
         bool(routes.webhooks),
         rooms,

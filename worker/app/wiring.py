@@ -26,7 +26,7 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
-from worker.flows.polling.shared_reads import AnswerCache
+from worker.flows.polling.answer_cache import AnswerCache
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.schedule import ScheduleFlow, schedule_topology

@@ -53,8 +53,8 @@ class ScanContext:
 
 def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, context: ScanContext) -> Literal["created", "updated", "baseline"] | None:
     """Return the kind of event to publish, `baseline` for a record to store without an event, or None for an unchanged record."""
-    if context.again is not None and not before(context.updated_at(row), context.again):
-        return "updated" if before(created_at(row), context.again, unknown=previous is not None) else "created"
+    if context.again is not None and not is_before(context.updated_at(row), context.again):
+        return "updated" if is_before(created_at(row), context.again, unknown=previous is not None) else "created"
     if previous is not None:
         return None if previous == digest else "updated"
     if context.baseline or context.again is not None:
@@ -64,13 +64,13 @@ def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, c
         return "created" if born is None or born >= context.since else "updated"
     stamp = context.updated_at(row)
     if context.newer_than is not None:
-        return "baseline" if before(max(filter(None, (stamp, created_at(row))), default=None), context.newer_than) else "created"
+        return "baseline" if is_before(max(filter(None, (stamp, created_at(row))), default=None), context.newer_than) else "created"
     if context.cursor is not None and stamp is not None and stamp < context.cursor:
         return "baseline"
     return "created"
 
 
-def before(stamp: datetime | None, moment: datetime, *, unknown: bool = False) -> bool:
+def is_before(stamp: datetime | None, moment: datetime, *, unknown: bool = False) -> bool:
     return unknown if stamp is None else stamp < moment
 
 

@@ -79,7 +79,7 @@ class Position:
         return min(self.newest - took, self.started)
 
 
-def complete(position: Position) -> Position:
+def completed(position: Position) -> Position:
     return replace(position, state="complete")
 
 

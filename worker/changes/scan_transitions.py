@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from worker.changes.pages import PAGE_SIZE, Page
-from worker.changes.position import Position, StampWindow, complete, incomplete
+from worker.changes.position import Position, StampWindow, completed, incomplete
 
 MAX_PASSES = 3
 MAX_PAGES = 20_000
@@ -17,15 +17,15 @@ def after_first(position: Position, page: Page, *, paged: bool) -> Position:
     if not paged:
         if page.count is not None and page.count > rows:
             return incomplete(position, f"Halo counts {page.count} records but answers {rows}, and this list cannot be paged")
-        return complete(position)
+        return completed(position)
     if rows == 0:
         if page.count:
             return incomplete(position, f"Halo counts {page.count} records but the first page is empty")
-        return complete(position)
+        return completed(position)
     if page.count is None or page.count < rows or page.count == rows == PAGE_SIZE:  # no usable count, or one that may count this page only
         return replace(position, state="forwards", page=2, step=rows)
     if rows == page.count:
-        return complete(position)
+        return completed(position)
     return backwards(replace(position, step=rows), whole=False)
 
 
@@ -40,7 +40,7 @@ def after_forwards(position: Position, page: Page, window: StampWindow | None, *
         return backwards(found, whole=whole)
     if repeated:
         ignores_paging = position.page == 2  # noqa: PLR2004 - Halo repeats the first page: it is the whole list
-        return complete(position) if ignores_paging else incomplete(position, f"page {position.page} repeats the page before")
+        return completed(position) if ignores_paging else incomplete(position, f"page {position.page} repeats the page before")
     if not fresh and not position.before:
         return incomplete(position, f"page {position.page} brings nothing new")
     if position.page >= MAX_PAGES:
@@ -56,7 +56,7 @@ def after_backwards(position: Position, page: Page, window: StampWindow | None, 
     if position.page > 1:
         return replace(position, page=position.page - 1)
     if position.until is not None:
-        return after_unordered(position) if position.rows_entered or position.rows_missing else complete(position)
+        return after_unordered(position) if position.rows_entered or position.rows_missing else completed(position)
     if window is None or window.since is None:
         return after_whole_list(position, window)
     return after_open_window(position, window)
@@ -64,7 +64,7 @@ def after_backwards(position: Position, page: Page, window: StampWindow | None, 
 
 def after_whole_list(position: Position, window: StampWindow | None) -> Position:
     if position.ascending and not position.rows_missing:
-        return complete(position)
+        return completed(position)
     return after_unordered(position) if window is None else after_open_window(position, window)
 
 
@@ -75,7 +75,7 @@ def after_open_window(position: Position, window: StampWindow) -> Position:
         return after_unordered(position)
     until = reached - window.overlap
     if window.since is not None and until <= window.since:
-        return complete(position)
+        return completed(position)
     return replace(next_pass(position, whole=True), state="first", page=1, count=None, end=0, until=until)
 
 
@@ -84,7 +84,7 @@ def after_unordered(position: Position) -> Position:
     if position.pass_stable:
         if position.rows_missing:
             return incomplete(position, f"counts disagree: Halo counts {position.count} records and gives {position.met}")
-        return complete(position)
+        return completed(position)
     if position.passes >= MAX_PASSES:
         return incomplete(position, f"rows kept moving between pages through {MAX_PASSES} passes")
     return backwards(position, whole=True)

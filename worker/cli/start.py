@@ -34,7 +34,7 @@ from worker.flows.local.broker import EventRecorder
 from worker.flows.local.following import RunFollower, pause_before
 from worker.flows.running.run_message import Run
 from worker.flows.running.starting import with_started
-from worker.flows.running.variables import taken
+from worker.flows.running.variables import with_variables
 from worker.halo.interception import RequestRecorder
 from worker.logs import configure
 from worker.settings import Settings, load_settings
@@ -104,7 +104,7 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
             run = replace(run, request=read_json(payload.read_bytes()))
         except OSError as error:
             raise Undecodable(f"{payload} cannot be read: {error.strerror}") from None
-    values = taken(run.values(), runbook.input, {"request": run.request}) if payload is not None else run.values()
+    values = with_variables(run.values(), runbook.input, {"request": run.request}) if payload is not None else run.values()
     plain = values.plain | {name for name in given if name in runbook.input and runbook.input[name].plain}
     return run.next(runbook.first, replace(values, variables=dict(values.variables) | given, plain=plain))
 

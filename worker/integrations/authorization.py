@@ -39,7 +39,7 @@ class Authorization(Protocol):
         """Wait for the call's turn, and yield it with its credentials; a failure says why it cannot be sent. `stale_token`: the token that was refused."""
         ...
 
-    def answered(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
+    def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
         """Release the turn, and apply what the answer says about the rate limit."""
         ...
 
@@ -65,7 +65,7 @@ class FixedAuthorization:
     async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[AuthorizedCall | Failure]:  # noqa: ARG002 - there is no other
         yield AuthorizedCall(self.added_to(call))
 
-    def answered(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
+    def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
         """Do nothing: the worker has no rate limit here."""
 
 
@@ -131,7 +131,7 @@ class TokenAuthorization:
         authorized.token = current.value
         return None
 
-    def answered(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
+    def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
         if self._budget is None or authorized.turn is None:
             return
         turn = authorized.turn

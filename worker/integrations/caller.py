@@ -174,7 +174,7 @@ class IntegrationSlot:
                 traced.set({"http.response.status_code": result.status})
             if isinstance(result, Failure) or result.status >= HTTPStatus.BAD_REQUEST:
                 traced.fail("no_answer" if isinstance(result, Failure) else str(result.status))
-        self.authorization.answered(authorized, result)
+        self.authorization.finish(authorized, result)
         return await self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
     async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:

@@ -51,4 +51,4 @@ def keys_of(letters) -> Counter[str]:
 @pytest.fixture(autouse=True)
 def short_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns follow each other quickly."""
-    monkeypatch.setattr("worker.flows.polling.backfilling.GAP", 0.05)
+    monkeypatch.setattr("worker.flows.polling.backfilling.TURN_PAUSE", 0.05)

@@ -19,7 +19,7 @@ from worker.core.message import Message
 from worker.core.topology import letters_lock
 from worker.flows.running import run_message
 from worker.flows.running.elements import ElementList
-from worker.flows.running.endings import waiting
+from worker.flows.running.endings import waiting_caller
 from worker.flows.running.iteration import Iteration
 from worker.flows.running.run_message import Run
 
@@ -157,7 +157,7 @@ async def test_what_the_letter_of_a_run_carries_packed_is_not_unpacked_for_the_l
     def unpacked(text):
         raise AssertionError(text[:20])
 
-    run = Run("r1", "rb", step="book", callers=(waiting(Run("r1", "rb", step="each", each=Iteration(ElementList.of([1, 2]))), Step("each")),))
+    run = Run("r1", "rb", step="book", callers=(waiting_caller(Run("r1", "rb", step="each", each=Iteration(ElementList.of([1, 2]))), Step("each")),))
     monkeypatch.setattr(run_message, "unpacked", unpacked)
     assert run_in(run.message()) == ("r1", "book")
     assert run_in(Message(b"[]")) == run_in(Message(b"x")) == run_in(Message(b'{"id":7}')) == ("", "")

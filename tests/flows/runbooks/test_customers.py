@@ -63,7 +63,7 @@ def hang(tenant):
 
 
 async def test_a_customer_whose_api_hangs_takes_only_its_own_places(memory_job, known, begin, monkeypatch):
-    monkeypatch.setattr("worker.integrations.customers.PATIENCE", 0.2)
+    monkeypatch.setattr("worker.integrations.customers.CALL_WAIT", 0.2)
     release, entered = hang(known[SLOW])
     running = await begin()
     for _ in range(8):

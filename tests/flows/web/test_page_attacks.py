@@ -9,8 +9,8 @@ from http.cookies import SimpleCookie
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
-from tests.tools.page_backend import SECRET_BODY, FakePageBackend, letter_row
 
+from tests.tools.page_backend import SECRET_BODY, FakePageBackend, letter_row
 from worker.core.clock import SystemClock
 from worker.web.admin import PageSettings, serve_admin
 from worker.web.page.attempts import HELD, WRONG

@@ -179,7 +179,7 @@ async def test_a_step_whose_successor_was_claimed_is_finished_whoever_comes():
     for message_id in ("m1", "m2"):
         assert isinstance(await handled(book(ASK), at("ask"), step_executor, ledger, message_id=message_id, redelivered=True), Skipped)
     assert step_executor.performed == []
-    assert ledger.waited == [module.PATIENCE, module.PATIENCE], "the next step may be on its way to be claimed"
+    assert ledger.waited == [module.CLAIM_WAIT, module.CLAIM_WAIT], "the next step may be on its way to be claimed"
 
 
 @pytest.mark.parametrize("outcome", [Refused(DeadClass.REJECTED, "no"), Doubtful("?", repeatable=False)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.flows.polling.shared_reads import FRESH, AnswerCache, CachingReader
+from worker.flows.polling.answer_cache import FRESH, AnswerCache, CachingReader
 
 PAGE = [Request("GET", "/Tickets", {"page_no": str(number)}) for number in range(4)]
 

@@ -132,7 +132,7 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fet
 
     async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
         kind, key = message.headers.get("change"), message.headers.get("record")
-        record, parent = events.apart_from_parent(await body_object(message))
+        record, parent = events.split_parent(await body_object(message))
         if events.UNREAD_CHILDREN in message.headers:
             raise Undecodable("the letter holds a parent whose children could not be read: `cursor rewind` reads them again; then discard the letter")
         if kind not in get_args(Kind) or not isinstance(key, str):

@@ -159,9 +159,9 @@ class WriteRecordingHalo:
                 if announced:
                     await announcement.end(footprints_of(target, before, exchange.body) if exchange is not None and exchange.ok else ())
             if exchange is not None:
-                self._learn(target, exchange)
+                self._note_stamping(target, exchange)
 
-    def _learn(self, target: WriteTarget, exchange: Exchange) -> None:
+    def _note_stamping(self, target: WriteTarget, exchange: Exchange) -> None:
         """Note whether Halo stamps its answers to a POST of this resource."""
         for answer in answers_of(exchange.body)[-1:] if exchange.ok and not target.deletes else ():
             if isinstance(answer, dict) and target.key(answer) is not None:

@@ -77,7 +77,7 @@ class HaloIds:
             answer = self._answer(operation, members, listed)
             if self._clock.monotonic() - listed.at < (HIT_TTL if answer.found else MISS_TTL):
                 return answer
-        return self._answer(operation, members, await self._asked(search))
+        return self._answer(operation, members, await self._ask_once(search))
 
     def _answer(self, operation: Operation, members: Mapping[str, Any], listed: ListedRows) -> LookupAnswer:
         """Return the answer from these rows. Each answer is computed once."""
@@ -88,15 +88,15 @@ class HaloIds:
             listed.answers[key] = answer_of(operation, members, listed)
         return listed.answers[key]
 
-    async def _asked(self, search: IdSearch) -> ListedRows:
+    async def _ask_once(self, search: IdSearch) -> ListedRows:
         """Raises `LookupUnanswered`."""
         asking = self._asking.get(search.key)
         if asking is None:
             asking = self._asking[search.key] = asyncio.create_task(self._read(search), name="lookup")
-            asking.add_done_callback(partial(self._done, search.key))
+            asking.add_done_callback(partial(self._remove_finished, search.key))
         return await asyncio.shield(asking)  # others may wait for it too
 
-    def _done(self, key: bytes, asking: asyncio.Task[ListedRows]) -> None:
+    def _remove_finished(self, key: bytes, asking: asyncio.Task[ListedRows]) -> None:
         del self._asking[key]
         if asking.cancelled() or asking.exception() is not None:
             return
@@ -119,7 +119,7 @@ class HaloIds:
             return ListedRows((), at, f"more than {MOST_PAGES} pages of {entity} may hold the record: give more members")
         if not found.rows and not found.complete:
             return ListedRows((), at, f"Halo counts {found.count} rows of {entity} but gives {found.read}")
-        return ListedRows(tuple(kept(row, search) for row in found.rows), at)
+        return ListedRows(tuple(needed_members(row, search) for row in found.rows), at)
 
 
 def search_for(operation: Operation, members: Mapping[str, Any]) -> IdSearch:
@@ -146,7 +146,7 @@ def whole_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def kept(row: Row, search: IdSearch) -> Row:
+def needed_members(row: Row, search: IdSearch) -> Row:
     """Return the members of a row that answers need, without objects and lists: its id and the searched members, or all if the list serves all names."""
     wanted = {id_member(search.operation), *search.wanted} if search.wanted else row.keys()
     return {name: value for name, value in row.items() if name in wanted and not isinstance(value, (dict, list))}

@@ -12,7 +12,7 @@ import structlog
 
 from worker.catalogue.errors import RequestError
 from worker.catalogue.requests import build_request
-from worker.changes.detect import Change, before
+from worker.changes.detect import Change, is_before
 from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.position import Position, StampWindow
 from worker.changes.records import content_hash, updated_at
@@ -22,7 +22,7 @@ from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerErro
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.polling.completing import Completer
-from worker.flows.polling.details import PATIENCE, DetailsFailed, DetailsStopped, fetch_all
+from worker.flows.polling.details import MAX_FAILED_POLLS, DetailsFailed, DetailsStopped, fetch_all
 from worker.flows.polling.emit import EmitStopped, Emitter, ScanTally
 from worker.flows.polling.plan import position_document, position_of
 from worker.flows.requests import subscriber_request
@@ -30,9 +30,9 @@ from worker.metrics import Metrics
 from worker.state.backfill import Backfill
 
 logger = structlog.get_logger()
-SLICE = 5.0  # seconds of one turn
-GAP = 0.5  # seconds between two turns, in which an operator's command can see the baton and change it
-LATE = 2.0  # seconds that a page may still take after the next poll is due, doubled for each turn that was cut off before: details of a page take long
+TURN_SECONDS = 5.0  # seconds of one turn
+TURN_PAUSE = 0.5  # seconds between two turns, in which an operator's command can see the baton and change it
+PAGE_OVERRUN = 2.0  # seconds that a page may still take after the next poll is due, doubled for each turn that was cut off before: details of a page take long
 MOST_CUT = 6
 LONGEST_PAUSE = 300.0
 FAILURES = (DetailsFailed, EmitStopped, EvaluatorUnavailable, ExpressionError, RequestError)
@@ -69,9 +69,9 @@ class Backfiller:
         The position moves with each page whose events are confirmed, so that a turn that is cut off anywhere repeats at most its last page.
         """
         began, latest = self._clock.now(), backfill
-        until = min(began + SLICE, poll_due)
+        until = min(began + TURN_SECONDS, poll_due)
         try:
-            async with asyncio.timeout(poll_due - began + LATE * 2 ** min(backfill.cut, MOST_CUT)):
+            async with asyncio.timeout(poll_due - began + PAGE_OVERRUN * 2 ** min(backfill.cut, MOST_CUT)):
                 async for page in self._pages(backfill, lambda: stopping() or self._clock.now() >= until):
                     latest = replace(page, cut=max(backfill.cut - 1, 0), failures=0)
         except TimeoutError:
@@ -138,7 +138,7 @@ class Backfiller:
         found = await fetch_all(completer.complete, changes, before=backfill.published)
         if found.gave_up:
             raise DetailsFailed(found.gave_up)
-        passing = [each for each in found.unfetched if not each.lasting and backfill.failures < PATIENCE]
+        passing = [each for each in found.unfetched if not each.lasting and backfill.failures < MAX_FAILED_POLLS]
         if passing:
             raise DetailsFailed(f"record {passing[0].change.key}: {passing[0].reason}")
         for each in found.unfetched:
@@ -147,7 +147,7 @@ class Backfiller:
 
 
 def older(row: Mapping[str, Any], since: datetime) -> bool:
-    return before(updated_at(row), since)
+    return is_before(updated_at(row), since)
 
 
 def mark(backfill: Backfill) -> str:
@@ -171,4 +171,4 @@ def moved(backfill: Backfill, step: ScanStep) -> Backfill:
 
 def pause_after(backfill: Backfill) -> float:
     """Seconds until its next turn."""
-    return min(LONGEST_PAUSE, 5.0 * 2**backfill.failures) if backfill.failures else GAP
+    return min(LONGEST_PAUSE, 5.0 * 2**backfill.failures) if backfill.failures else TURN_PAUSE

@@ -80,7 +80,7 @@ class Emitter:
 
     async def emit(self, changes: Sequence[Change], position: str, tally: ScanTally) -> None:
         """Publish all changes. Raises `EmitStopped` after it tried all and some failed, and `BrokerError` when the broker is lost."""
-        results = await asyncio.gather(*(self._one(change, position, tally) for change in changes), return_exceptions=True)
+        results = await asyncio.gather(*(self._emit_one(change, position, tally) for change in changes), return_exceptions=True)
         settled = [change for change, result in zip(changes, results, strict=True) if result is None]
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors:
@@ -89,7 +89,7 @@ class Emitter:
         if errors:
             raise EmitStopped(str(errors[0]), settled)
 
-    async def _one(self, change: Change, position: str, tally: ScanTally) -> None:
+    async def _emit_one(self, change: Change, position: str, tally: ScanTally) -> None:
         self._note("seen", change)
         try:
             if not await wanted(self._route, change, self._evaluator):

@@ -48,7 +48,7 @@ def with_parent(record: Mapping[str, Any], parent: Mapping[str, Any] | None) -> 
     return dict(record) if parent is None else {**record, PARENT: parent}
 
 
-def apart_from_parent(record: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+def split_parent(record: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
     """Return the record and its parent: the inverse of `with_parent`."""
     parent = record.get(PARENT)
     return {name: value for name, value in record.items() if name != PARENT}, parent if isinstance(parent, dict) else None

@@ -24,12 +24,12 @@ class WholeList:
     ambiguous: bool = False
 
 
-def unread(number: int, page: object, exchange: Exchange) -> None:
+def ignore_page(number: int, page: object, exchange: Exchange) -> None:
     """Do nothing: for a list whose pages are not counted."""
 
 
 async def read_list(
-    reader: Reader, operation: Operation, request: Request, key: Sequence[str], *, on_page: OnPage = unread, ignore: frozenset[str] = frozenset()
+    reader: Reader, operation: Operation, request: Request, key: Sequence[str], *, on_page: OnPage = ignore_page, ignore: frozenset[str] = frozenset()
 ) -> WholeList:
     """Read every page. A row that moved between two pages is there once, with its last content."""
     listing = operation.listing

@@ -12,7 +12,7 @@ from worker.config.routes import Subscriber
 from worker.state.baton import Baton
 
 BASELINE_WINDOW = timedelta(days=1)  # the window in which `start: now` finds the newest stamp of Halo's clock
-STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # their rows have creation stamps; of other entities the baseline needs every id
+WITH_CREATION_STAMPS = frozenset({"tickets", "opportunities", "projects"})  # their rows have creation stamps; of other entities the baseline needs every id
 FULL_SCAN_PACE = 4.3  # seconds per page: full scans by date use a tenth of the default request budget
 CLOCKS_APART = timedelta(days=1)  # maximum difference, time zones included
 TIMES = ("until", "started", "latest", "newest")
@@ -42,7 +42,7 @@ class ScanPlan:
         return ScanContext(self.baseline, cursor=known_until, again=self.again)
 
 
-def planned(route: Subscriber, baton: Baton, now: float) -> ScanPlan:
+def plan_scan(route: Subscriber, baton: Baton, now: float) -> ScanPlan:
     """Return the scan to begin when the baton has no unfinished one."""
     baseline = not baton.learnt and route.start == "now" and route.changes != "all"
     if route.changes != "by_date":
@@ -52,12 +52,12 @@ def planned(route: Subscriber, baton: Baton, now: float) -> ScanPlan:
         return ScanPlan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, again=baton.again)
     if isinstance(route.start, datetime):
         return ScanPlan(full=False, since=route.start.astimezone(UTC), baseline=False)
-    if baseline and not route.deletes and (route.operation.resource in STAMPED_AT_BIRTH or route.report is not None or route.for_each is not None):
+    if baseline and not route.deletes and (route.operation.resource in WITH_CREATION_STAMPS or route.report is not None or route.for_each is not None):
         return ScanPlan(full=False, since=datetime.fromtimestamp(now, UTC) - BASELINE_WINDOW, baseline=True)
     return ScanPlan(full=True, since=None, baseline=baseline)
 
 
-def resumed(scan: dict[str, Any]) -> tuple[ScanPlan, Position]:
+def resume_scan(scan: dict[str, Any]) -> tuple[ScanPlan, Position]:
     """Return the unfinished scan of a baton."""
     since, again = (datetime.fromisoformat(text) if (text := scan.get(name)) else None for name in ("since", "again"))
     return ScanPlan(scan["full"], since, scan["learning"], again), position_of(scan["position"])
@@ -75,8 +75,8 @@ def position_document(position: Position) -> dict[str, Any]:
     return {IN_BATON.get(name, name): value for name, value in asdict(position).items()}
 
 
-def suspended(plan: ScanPlan, position: Position) -> dict[str, Any]:
-    """Return a scan in the form that the baton carries; `resumed` reads it."""
+def suspend_scan(plan: ScanPlan, position: Position) -> dict[str, Any]:
+    """Return a scan in the form that the baton carries; `resume_scan` reads it."""
     return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.again, "position": position_document(position)}
 
 

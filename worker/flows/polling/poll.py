@@ -22,14 +22,14 @@ from worker.core.errors import EvaluatorUnavailable, ExpressionError
 from worker.core.exchange import Exchange, Fate
 from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.echoes.filter import EchoFilter
+from worker.flows.polling.answer_cache import AnswerCache, CachingReader
 from worker.flows.polling.completing import Completer
 from worker.flows.polling.details import DetailsFailed, DetailsStopped
 from worker.flows.polling.emit import EmitStopped, Emitter
 from worker.flows.polling.parents import AmbiguousChildren, ParentProcessor
-from worker.flows.polling.plan import after_scan, planned, resumed, suspended
+from worker.flows.polling.plan import after_scan, plan_scan, resume_scan, suspend_scan
 from worker.flows.polling.processing import TOMBSTONE, RowProcessor, TooManyRecords
 from worker.flows.polling.report_scan import PATH, ReportScan
-from worker.flows.polling.shared_reads import AnswerCache, CachingReader
 from worker.flows.polling.turn import Turn, TurnResult
 from worker.flows.requests import evaluated, subscriber_request
 from worker.metrics import Metrics
@@ -67,7 +67,7 @@ class Poller:
 
     async def take_turn(self, baton: Baton, known: RecordIndex, pause: Callable[[], bool]) -> TurnResult:
         """Scan until the end or until `pause()` returns true. Updates `known` as the broker confirms events. Raises `BrokerError` when the broker is lost."""
-        plan, position = resumed(baton.scan) if baton.scan else (planned(self._route, baton, self._clock.now()), Position())
+        plan, position = resume_scan(baton.scan) if baton.scan else (plan_scan(self._route, baton, self._clock.now()), Position())
         if baton.scan is None:
             known.seen.clear()
         turn = Turn(baton, known, plan, position)
@@ -147,7 +147,7 @@ class Poller:
             return
         complete = turn.position.state == "complete"
         if complete:
-            children.learn_start(turn)
+            children.record_start(turn)
         await children.handle_missing(turn, complete=complete and turn.plan.full and turn.position.until is None)
 
     def _parent_processor(self, turn: Turn, pause: Callable[[], bool]) -> ParentProcessor:
@@ -201,7 +201,7 @@ class Poller:
             return TurnResult({}, None, ended=False, error="")
         if turn.paused or not turn.position.ended:
             logger.info("poll.continues", pages=turn.tally.pages, page=turn.position.page)
-            return TurnResult({"scan": suspended(turn.plan, turn.position)}, turn.known.seen, ended=False, error="")
+            return TurnResult({"scan": suspend_scan(turn.plan, turn.position)}, turn.known.seen, ended=False, error="")
         self._report(state, turn, turn.position.reason)
         reason = turn.position.reason if state == "incomplete" else ""
         return TurnResult(after_scan(self._route, turn.baton, turn.plan, turn.position, now), None, ended=True, error="", incomplete=reason)

@@ -12,14 +12,14 @@ from worker.changes.scan import ScanStep
 from worker.config.routes import Subscriber
 from worker.core.errors import WorkerError
 from worker.flows.echoes.filter import EchoFilter
-from worker.flows.polling.details import PATIENCE, DetailsFailed, Fetch, Unfetched, fetch_all
+from worker.flows.polling.details import MAX_FAILED_POLLS, DetailsFailed, Fetch, Unfetched, fetch_all
 from worker.flows.polling.emit import EmitStopped, Emitter
 from worker.flows.polling.events import deletion
 from worker.flows.polling.turn import Turn
 from worker.state.record_index import MAX_KNOWN, RecordIndex
 
 TOMBSTONE = "-"  # begins the mark of a deleted record, which is no content hash
-AT_ONCE = 500  # rows that are published together
+PUBLISH_BATCH = 500  # rows that are published together
 FORGOTTEN = MAX_KNOWN // 10  # oldest rows of a report by date that make room for new ones
 
 
@@ -64,8 +64,8 @@ class RowProcessor:
         changes = await self._without_echoes(turn, changes, context)
         if step.unfit:
             changes = await self._park_unfit(turn, changes, step)
-        for start in range(0, len(changes), AT_ONCE):
-            await self._finish(turn, changes[start : start + AT_ONCE], complete)
+        for start in range(0, len(changes), PUBLISH_BATCH):
+            await self._finish(turn, changes[start : start + PUBLISH_BATCH], complete)
 
     async def _finish(self, turn: Turn, changes: list[Change], complete: Fetch | None) -> None:
         if complete is None:
@@ -84,7 +84,7 @@ class RowProcessor:
         Any other record fails this poll, so that the next one asks again.
         """
         for each in unfetched:
-            if not each.lasting and turn.baton.failures < PATIENCE:
+            if not each.lasting and turn.baton.failures < MAX_FAILED_POLLS:
                 turn.error = f"record {each.change.key}: {each.reason}"
                 continue
             await self._emitter.park(each.change, each.reason, turn.tally, each.dead_class, each.status)
@@ -147,7 +147,7 @@ class RowProcessor:
 
     async def _without_echoes(self, turn: Turn, changes: list[Change], context: ScanContext) -> list[Change]:
         """Store the changes that our own writes made as known; return the others."""
-        own = await self._echoes.own(changes, turn.known, context) if self._echoes is not None else []
+        own = await self._echoes.echoes(changes, turn.known, context) if self._echoes is not None else []
         if not own:
             return changes
         for _ in own:

@@ -15,7 +15,7 @@ from typing import Any
 from worker.changes.cells import moment, typed
 from worker.changes.identity import ambiguity, are_ambiguous
 from worker.changes.pages import OnPage, Page, PageFailed
-from worker.changes.position import Position, complete, incomplete
+from worker.changes.position import Position, completed, incomplete
 from worker.changes.records import record_key
 from worker.changes.scan import ScanStep, SeenRows
 from worker.config.compiled import Report
@@ -104,7 +104,7 @@ class ReportScan:
             return incomplete(position, f"rows of the report lack {' or '.join(self._key)}, which identifies a record: name other columns under `key`")
         asked = MAX_ROWS if self._report.top is None else self._report.top
         if len(rows) < min(asked, MAX_ROWS):
-            return complete(position)
+            return completed(position)
         if self._report.cursor is None:
             return incomplete(
                 position, f"{len(rows):,} rows came, as many as one answer holds: raise TOP up to {MAX_ROWS:,}, narrow the statement, or name a `cursor`"

@@ -18,7 +18,7 @@ from worker.core.outcome import ARROW, DeadClass, Done, Outcome, Passed, Refused
 from worker.core.ports import Evaluator
 from worker.core.topology import lanes_queue
 from worker.flows.running.elements import ElementList
-from worker.flows.running.endings import waiting, whole
+from worker.flows.running.endings import iterating_run, waiting_caller
 from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merged
 from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.threads import in_thread_if_large
@@ -67,13 +67,13 @@ class Iterator:
         if run.returned is not None:
             results, failure = await self._result(run, each, run.returned)
             if failure is not None and not each.failures:
-                return ElementFailed(whole(run), failure, iteration.index)
+                return ElementFailed(iterating_run(run), failure, iteration.index)
             size = 0 if failure is None else iteration.items.bytes
             iteration = await in_thread_if_large(size, partial(iteration.advanced, results, failure))
             run = replace(run, each=iteration, returned=None)
         if not iteration.over:
             return await self._element(run, step, each, iteration)
-        return await self._join(run, iteration) if iteration.lanes > 1 else self._over(run, each, iteration)
+        return await self._join(run, iteration) if iteration.lanes > 1 else self._finish(run, each, iteration)
 
     async def _begin(self, run: Run, step: Step, each: ForEach) -> Progress:
         if len(run.callers) >= MOST_STARTS:
@@ -84,7 +84,7 @@ class Iterator:
         if lanes <= 1:
             begun = Iteration(await ElementList.paced(items), results=results)
             run = replace(run, each=begun)
-            return self._over(run, each, begun) if begun.over else await self._element(run, step, each, begun)
+            return self._finish(run, each, begun) if begun.over else await self._element(run, step, each, begun)
         run = await run.at_rest()
         first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(await lane_items(items, lanes))]
         for lane in others:  # a copy of this step publishes them again: the claims of their first visits identify the copies
@@ -108,7 +108,7 @@ class Iterator:
             started=run.started,
             steps=1,
             depth=run.depth,
-            callers=(*run.callers, waiting(run, step)),
+            callers=(*run.callers, waiting_caller(run, step)),
         )
         return Passed(element.message(), self._queue, f"{step.name}{ARROW}{each.first}, element {iteration.index}")
 
@@ -129,7 +129,7 @@ class Iterator:
 
     async def _join(self, run: Run, iteration: Iteration) -> Outcome:
         """End a lane. The last lane to end goes on with the results of all lanes."""
-        origin = whole(run)
+        origin = iterating_run(run)
 
         def onward(parts: Mapping[int, Mapping[str, Any]]) -> tuple[Message, str]:
             return replace(origin, visit=origin.visit + 1, each=merged(parts, iteration)).message(), self._queue
@@ -139,7 +139,7 @@ class Iterator:
         last = await self._broker.join(self._meeting, part, onward)
         return Done(f"lane {iteration.lane} of {iteration.lanes} has ended" + (", the last one" if last else ""))
 
-    def _over(self, run: Run, each: ForEach, iteration: Iteration) -> IterationDone:
+    def _finish(self, run: Run, each: ForEach, iteration: Iteration) -> IterationDone:
         values = run.values()
         found = dict(iteration.results) | ({each.failures: list(iteration.failures)} if each.failures else {})
         changed = replace(values, variables=dict(values.variables) | found, plain=values.plain | found.keys())

@@ -14,9 +14,9 @@ from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 from worker.core.topology import RUNS
+from worker.flows.running.compression import decompressed, with_weight, with_weight_in_thread
 from worker.flows.running.iteration import Iteration, RunFailure
-from worker.flows.running.packing import unpacked, weighed, weighed_in_thread
-from worker.flows.running.run_shape import LATER, STILL, document_of, fits, later_members, plain_members, still_members
+from worker.flows.running.run_shape import LATER, UNCHANGED_MEMBERS, document_of, fits, later_members, plain_members, unchanged_members
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024
@@ -82,10 +82,10 @@ class Run:
 
     def next(self, step: str, values: Values) -> Self:
         """Return the run at its next step, without an answer that is too large to travel."""
-        begun = self.with_values(values).light()
+        begun = self.with_values(values).without_large_response()
         return replace(begun, step=step, visit=self.visit + 1, steps=self.steps + 1, each=None, returned=None)
 
-    def light(self) -> Self:
+    def without_large_response(self) -> Self:
         """Return the run without an answer that is too large to travel."""
         return self if len(encode(self.response)) <= RESPONSE_LIMIT else replace(self, response=None, packed="")
 
@@ -115,18 +115,18 @@ class Run:
         """Return the run as it waits for others: its unchanging members are packed once. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = weighed(self._still())
+        text, weighs = with_weight(self._unchanged_members())
         return replace(self, packed=text, weighs=weighs)
 
     async def at_rest(self) -> Self:
         """As `waiting`; large members are packed in a thread. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = await weighed_in_thread(self._still())
+        text, weighs = await with_weight_in_thread(self._unchanged_members())
         return replace(self, packed=text, weighs=weighs)
 
-    def _still(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in STILL}
+    def _unchanged_members(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in UNCHANGED_MEMBERS}
 
     def document(self) -> dict[str, Any]:
         """Return the members as JSON values. A member that only some runs have is left out where it is absent."""
@@ -151,7 +151,7 @@ class Run:
     def of(cls, document: Any, *, alone: bool = False) -> Self:
         """Return the run of a document. `alone`: the run is inside another run, and has no callers. Raises `Undecodable`."""
         if isinstance(document, dict) and isinstance(text := document.get("packed"), str):
-            document = document | still_members(unpacked(text))
+            document = document | unchanged_members(decompressed(text))
         if not isinstance(document, dict):
             raise Undecodable("the run has a member of the wrong type")
         try:

@@ -15,9 +15,9 @@ from worker.core.outcome import DeadClass, Outcome, Passed, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import Queue, Topology, browsable_queue, event_exchange, lanes_queue, work_topology
 from worker.flows.consuming.consumer import Consumption
-from worker.flows.running.endings import waiting
+from worker.flows.running.endings import waiting_caller
 from worker.flows.running.run_message import Run, iso, run_id_of, run_queue, start_message, started_by
-from worker.flows.running.variables import taken
+from worker.flows.running.variables import with_variables
 from worker.threads import read_body
 
 START_DELAYS = (10.0, 60.0, 600.0)
@@ -74,7 +74,7 @@ def starting_values(runbook: Runbook, run: Run) -> Values:
     """Return the variables of a run that begins: the values that a step gave it, and the others from its payload."""
     given = frozenset(name for name in run.variables if name in runbook.input and runbook.input[name].plain)
     paths = {name: path for name, path in runbook.input.items() if name not in run.variables}
-    return taken(replace(run.values(), plain=given), paths, {"request": run.request})
+    return with_variables(replace(run.values(), plain=given), paths, {"request": run.request})
 
 
 async def sub_run(started: SubRunbook, run: Run, step: Step, values: Values, evaluator: Evaluator, clock: Clock) -> Run | Refused:
@@ -82,6 +82,6 @@ async def sub_run(started: SubRunbook, run: Run, step: Step, values: Values, eva
     if max(run.depth, len(run.callers)) >= MOST_STARTS:
         return Refused(DeadClass.FAILED, f"{MOST_STARTS} runs are below each other, which is the limit: runbooks that start each other need an end")
     given = await started.input.fill(values, evaluator) if started.input is not None else {}
-    callers = (*run.callers, waiting(await run.with_values(values).at_rest(), step)) if started.waits else ()
+    callers = (*run.callers, waiting_caller(await run.with_values(values).at_rest(), step)) if started.waits else ()
     child = run_id_of(f"start {run.id}", str(run.visit))
     return Run(child, started.runbook, variables=given, request=given, started=iso(clock.now()), depth=run.depth + 1, callers=callers)

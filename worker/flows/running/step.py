@@ -17,7 +17,7 @@ from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Evaluator, Halo
-from worker.flows.running.variables import taken
+from worker.flows.running.variables import with_variables
 from worker.flows.writes.attempt import Attempt, Denial
 from worker.flows.writes.guarded_write import NOT_FOUND, GuardedWriter
 from worker.flows.writes.write_request import Write, payload_of
@@ -67,7 +67,7 @@ class StepExecutor:
                 return StepResult(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
             exchange = sent
         answered = replace(values, status=exchange.status, response=exchange.body)
-        outcome = as_asked(method_outcome(exchange, repeatable=repeatable), step)
+        outcome = with_requested_delays(method_outcome(exchange, repeatable=repeatable), step)
         performed = self._with_output(step, outcome, answered, method.output, exchange.documents)
         return replace(performed, outcome=await attempt.with_history(performed.outcome))
 
@@ -78,7 +78,7 @@ class StepExecutor:
         if not isinstance(outcome, Done):
             return StepResult(outcome, values)
         documents = {"response": values.response, "status": values.status, **(answer or {}), "request": values.request}
-        return StepResult(outcome, taken(values, {**(output or {}), **step.output}, documents))
+        return StepResult(outcome, with_variables(values, {**(output or {}), **step.output}, documents))
 
     async def _action(self, step: Step, values: Values, attempt: Attempt) -> Outcome:
         action, halo, evaluator = step.action, self._clients[step.client or ""], self._evaluators[step.client or ""]
@@ -114,7 +114,7 @@ class StepExecutor:
             return {name: exchange.body[name] for name in wanted if exchange.body.get(name) is not None}
         if exchange.status == NOT_FOUND:
             return Refused(DeadClass.REJECTED, f"there is no {action.entity} with this id", exchange.status)
-        return unread(replace(exchange, fate=Fate.DONE_UNREAD, reason="the answer is no record") if exchange.ok else exchange)
+        return failed_read(replace(exchange, fate=Fate.DONE_UNREAD, reason="the answer is no record") if exchange.ok else exchange)
 
 
 def clients_of(runbook: Runbook, integrations: Mapping[str, Integration]) -> set[str]:
@@ -142,7 +142,7 @@ def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
             return Refused(DeadClass.AUTH, reason, status)
 
 
-def as_asked(outcome: Outcome, step: Step) -> Outcome:
+def with_requested_delays(outcome: Outcome, step: Step) -> Outcome:
     """Return the outcome with the delays of the step's wait queues: the step waits for as long as the other API asked."""
     if isinstance(outcome, Unsent) and outcome.after:
         return replace(outcome, delays=step.waits, after=min(outcome.after, step.waits[-1]))
@@ -151,10 +151,10 @@ def as_asked(outcome: Outcome, step: Step) -> Outcome:
 
 def read_outcome(exchange: Exchange) -> Outcome:
     """Return the outcome of a read from Halo."""
-    return Done("read", exchange.status, exchange.body) if exchange.ok else unread(exchange)
+    return Done("read", exchange.status, exchange.body) if exchange.ok else failed_read(exchange)
 
 
-def unread(exchange: Exchange) -> Outcome:
+def failed_read(exchange: Exchange) -> Outcome:
     """Return the outcome of a read that failed. The read changed nothing, so it may be repeated."""
     match exchange.fate:
         case Fate.REJECTED:

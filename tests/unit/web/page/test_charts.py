@@ -3,8 +3,8 @@
 from math import isnan
 
 import pytest
-from tests.tools.page_backend import found_object, letter_row, route_object
 
+from tests.tools.page_backend import found_object, letter_row, route_object
 from worker.web.page.answers import answers_of
 from worker.web.page.charts import HEIGHT, WIDTH, columns_of, drawn
 from worker.web.page.flow_svg import layout

@@ -14,9 +14,9 @@ from worker.threads import in_thread_if_large
 
 FASTEST = 1  # the level of zlib
 DEEPER = MAX_DEPTH + 4
-KEPT = 4  # texts whose values are kept: the texts of the iterations that are under way
-LONGEST_KEPT = 1024 * 1024  # characters
-HEAVIEST_KEPT = 16 * 1024 * 1024  # bytes as values: the memory limit does not count kept values, and some kB of text can unpack to 100 MB
+CACHED_TEXTS = 4  # texts whose values are kept: the texts of the iterations that are under way
+MAX_CACHED_LENGTH = 1024 * 1024  # characters
+MAX_CACHED_WEIGHT = 16 * 1024 * 1024  # bytes as values: the memory limit does not count kept values, and some kB of text can unpack to 100 MB
 
 
 class Uncached(Exception):
@@ -27,18 +27,18 @@ class Uncached(Exception):
         self.value = value
 
 
-def packed(value: Any) -> str:
+def compressed(value: Any) -> str:
     """Return the packed text. Raises `Undecodable` for a value that is not JSON."""
-    return weighed(value)[0]
+    return with_weight(value)[0]
 
 
-def weighed(value: Any) -> tuple[str, int]:
+def with_weight(value: Any) -> tuple[str, int]:
     """Return the packed text, and the bytes of memory that it takes unpacked. Raises `Undecodable`."""
     return _pack(encode(value))
 
 
-async def weighed_in_thread(value: Any) -> tuple[str, int]:
-    """As `weighed`; a large value is packed in a thread: to compress 16 MiB takes half a second."""
+async def with_weight_in_thread(value: Any) -> tuple[str, int]:
+    """As `with_weight`; a large value is packed in a thread: to compress 16 MiB takes half a second."""
     body = encode(value)
     return await in_thread_if_large(len(body), partial(_pack, body))
 
@@ -47,12 +47,12 @@ def _pack(body: bytes) -> tuple[str, int]:
     return b64encode(zlib.compress(body, FASTEST)).decode(), weight_of(body)
 
 
-def unpacked(text: str) -> Any:
+def decompressed(text: str) -> Any:
     """Return the value of a packed text. Callers must not change it: other callers get the same value. Raises `Undecodable`."""
-    if len(text) > LONGEST_KEPT:
+    if len(text) > MAX_CACHED_LENGTH:
         return decode(_read(text), max_depth=DEEPER)
     try:
-        return _kept(text)
+        return _cached(text)
     except Uncached as heavy:
         return heavy.value
 
@@ -68,10 +68,10 @@ def _read(text: str) -> bytes:
     return body
 
 
-@lru_cache(maxsize=KEPT)
-def _kept(text: str) -> Any:
+@lru_cache(maxsize=CACHED_TEXTS)
+def _cached(text: str) -> Any:
     body = _read(text)
     value = decode(body, max_depth=DEEPER)
-    if weight_of(body) > HEAVIEST_KEPT:
+    if weight_of(body) > MAX_CACHED_WEIGHT:
         raise Uncached(value)
     return value
