@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from worker.core.broker_addresses import VALID, addresses_of, mistake_in
+from worker.core.broker_addresses import VALID, addresses_of, problem_in
 from worker.core.durations import parse_duration
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import nearest
@@ -57,7 +57,7 @@ def broker_address(value: Any) -> Any:
     """Refuse a value that is not a list of addresses of one broker. The error does not quote it, since it holds a password."""
     if not isinstance(value, str):
         return value
-    if (mistake := mistake_in(value.strip())) is not None:
+    if (mistake := problem_in(value.strip())) is not None:
         raise PydanticCustomError("broker_address", "{reason}", {"reason": mistake})
     return ",".join(addresses_of(value))
 

@@ -66,7 +66,7 @@ async def test_the_attachment_is_lost_with_any_of_its_connections(few, broker: R
         channels = [await stack.enter_async_context(broker.channel()) for _ in range(5)]
         last = list(broker._consumers._used)[-1]
         assert last is not broker._consuming
-        last._socket.tear()
+        last._socket.abort()
         assert await broker.wait_lost()
         await channels[-1].wait_closed()
 

@@ -378,7 +378,7 @@ BREAKS = (
     Break(
         "a stranger's body keeps a pace",
         "worker/web/bodies.py",
-        "return min(BODY_SECONDS, GRACE_SECONDS + size / PACE) if self._paced else BODY_SECONDS",
+        "return min(BODY_SECONDS, GRACE_SECONDS + size / MIN_BYTES_PER_SECOND) if self._paced else BODY_SECONDS",
         "return BODY_SECONDS",
         ("tests/flows/public/test_strangers.py::test_a_stranger_s_body_must_keep_a_pace",),
     ),
@@ -413,7 +413,7 @@ BREAKS = (
     Break(
         "route files cannot read the worker's settings",
         "worker/config/interpolation.py",
-        "        if name.startswith(OWN):\n",
+        "        if name.startswith(WORKER_PREFIX):\n",
         "        if False:\n",
         ("tests/unit/config/test_interpolation.py::test_the_settings_of_the_worker_are_none_of_a_route_and_no_name_is_betrayed",),
     ),
@@ -786,14 +786,14 @@ BREAKS = (
     ),
     Break(
         "the status page: a form comes from the page itself",
-        "worker/web/page/defence.py",
-        'if request.method not in {"GET", "HEAD"} and is_foreign(request):',
+        "worker/web/page/security.py",
+        'if request.method not in {"GET", "HEAD"} and is_cross_site(request):',
         "if False:",
         ("tests/flows/web/test_page_attacks.py::test_a_form_of_another_site_does_nothing_although_it_has_everything_else",),
     ),
     Break(
         "the status page: only under names that are known",
-        "worker/web/page/defence.py",
+        "worker/web/page/security.py",
         'if not is_known_host(request.headers.get("Host", ""), known):',
         "if False:",
         ("tests/flows/web/test_page_attacks.py::test_no_page_answers_under_a_name_that_an_attacker_may_have_resolved_to_this_port",),
@@ -912,7 +912,7 @@ BREAKS = (
     ),
     Break(
         "the right admin token takes as long as a guess",
-        "worker/web/page/attempts.py",
+        "worker/web/page/sign_in_limiter.py",
         "        if held:\n",
         "        if held and not right:\n",
         (

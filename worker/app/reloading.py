@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from worker.config.routes import Routes
-from worker.config.sound_routes import ValidRoutes
+from worker.config.valid_routes import ValidRoutes
 from worker.core.errors import ConfigError
 from worker.core.ports import Clock
 from worker.flows.waiting import race

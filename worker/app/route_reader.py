@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from worker.config.rereading import ReloadRequest, ReloadResult, RouteSources, merged
+from worker.config.reload_protocol import ReloadRequest, ReloadResult, RouteSources, merged
 from worker.config.routes import Routes
-from worker.config.sound_routes import ValidRoutes
+from worker.config.valid_routes import ValidRoutes
 from worker.core.errors import ConfigError, Problem
 from worker.evaluator.process import environment
 
-MODULE: Final = "worker.config.reread_child"
+MODULE: Final = "worker.config.reload_process"
 LONGEST: Final = 300.0  # seconds; 500 routes take about 3
 
 

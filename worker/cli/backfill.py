@@ -22,8 +22,8 @@ from worker.state.baton import Baton
 from worker.state.cursor_admin import read_status, replace_baton
 
 GOOD, FAILED = 0, 1
-LOOK = 0.2  # seconds between two looks for a baton that a replica holds
-AGAIN = 1.0  # seconds between two looks of a command that follows
+BATON_POLL = 0.2  # seconds between two looks for a baton that a replica holds
+PROGRESS_POLL = 1.0  # seconds between two looks of a command that follows
 
 
 class CannotBackfill(WorkerError):
@@ -113,7 +113,7 @@ class BackfillContext(CursorContext):
                 return None if status.baton is None else Backfill.of(status.baton.backfill)
             if clock.monotonic() >= until:
                 raise CannotBackfill(f"the baton of {self.route.name} has been missing for longer than a turn: see `halo-worker cursor show {self.route.name}`")
-            await clock.sleep(LOOK)
+            await clock.sleep(BATON_POLL)
 
     async def _follow(self, broker: Broker, *, as_json: bool) -> int:
         """Follow the backfill to its end. An interruption ends only the command."""
@@ -125,7 +125,7 @@ class BackfillContext(CursorContext):
             task = bar.add_task(self.route.name, total=1.0, told="")
             while (found := await self._found(broker)) is not None and found.running:
                 bar.update(task, completed=found.share or 0.0, told=remaining(found))
-                await SystemClock().sleep(AGAIN)
+                await SystemClock().sleep(PROGRESS_POLL)
         if found is None:
             raise CannotBackfill(f"{self.route.name} has had no backfill: start one with --from ISO")
         self._print(found, as_json=as_json)
@@ -133,12 +133,12 @@ class BackfillContext(CursorContext):
 
     def _print(self, found: Backfill, *, as_json: bool) -> None:
         if as_json:
-            write_json(described(self.route.name, found), indent=False)
+            write_json(backfill_object(self.route.name, found), indent=False)
         else:
             output().print(sentence(self.route.name, found), soft_wrap=True)
 
 
-def described(name: str, found: Backfill) -> dict[str, Any]:
+def backfill_object(name: str, found: Backfill) -> dict[str, Any]:
     """Return the object that `--json` prints. `share`: from 0 to 1; `left_s`: seconds; null while unknown. `ended_at`: null while the backfill runs."""
     ends = None if found.left is None else stamp(datetime.fromtimestamp(found.at + found.left, UTC))
     told = {"subscriber": name, "id": found.id, "state": found.state, "from": stamp(found.since), "until": stamp(found.until)}

@@ -15,8 +15,8 @@ from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.difference import CatalogueDifference, differences
 from worker.catalogue.errors import NotOpenApi
 from worker.catalogue.tenant import LARGEST, parse_openapi
-from worker.cli.check_formats import as_object
-from worker.cli.console import counted, errors, output, table, write_json
+from worker.cli.check_formats import problem_object
+from worker.cli.console import errors, output, table, with_noun, write_json
 from worker.cli.problems import print_problems
 from worker.config.loader import SUFFIXES, load_routes
 from worker.config.references import CatalogueOverride
@@ -46,7 +46,7 @@ def compare(source: str, directory: Path, environment: Mapping[str, str], secret
     if exist:
         problems = files.misfits(CatalogueOverride(theirs, client), files.load().warnings)
     if as_json:
-        lacking = [as_object(problem) for problem in problems] if exist else None
+        lacking = [problem_object(problem) for problem in problems] if exist else None
         write_json({"fits": not problems, "operations": len(theirs.operations()), "differences": [asdict(each) for each in found], "routes": lacking})
     else:
         show_routes(problems, exist=exist)
@@ -115,8 +115,8 @@ def show(source: str, theirs: Catalogue, found: Sequence[CatalogueDifference]) -
             shown.add_row(each.change, f"{each.method} {each.path[1:]}", each.part, each.parameter or "", each.ours or "", each.theirs or "")
         console.print(shown)
     counts = Counter((each.change, "operation" if each.part == "operation" else "parameter") for each in found)
-    told = ", ".join(f"{counted(count, what)} {change}" for (change, what), count in sorted(counts.items())) or "no difference"
-    console.print(f"{source.partition('?')[0]}: {counted(len(theirs.operations()), 'operation')}; {told}", soft_wrap=True)
+    told = ", ".join(f"{with_noun(count, what)} {change}" for (change, what), count in sorted(counts.items())) or "no difference"
+    console.print(f"{source.partition('?')[0]}: {with_noun(len(theirs.operations()), 'operation')}; {told}", soft_wrap=True)
 
 
 def show_routes(problems: Sequence[Problem], *, exist: bool) -> None:

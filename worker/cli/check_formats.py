@@ -31,7 +31,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def as_object(problem: Problem) -> dict[str, Any]:
+def problem_object(problem: Problem) -> dict[str, Any]:
     return {"file": problem.file, "line": problem.line, "column": problem.column, "message": problem.message, "excerpt": problem.excerpt}
 
 

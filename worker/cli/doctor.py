@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker.app.doctor.check import Check, CheckVerdict, healthy
 from worker.app.doctor.examination import examine
-from worker.cli.console import counted, output, write_json
+from worker.cli.console import output, with_noun, write_json
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
 from worker.logs import configure
@@ -48,7 +48,7 @@ def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
         write_json({"healthy": good, "checks": [asdict(check) for check in checks]})
     else:
         counts = ", ".join(f"{sum(check.verdict is verdict for check in checks)} {verdict}" for verdict in CheckVerdict)
-        output().print(Text(f"{counted(len(checks), 'check')}: {counts}", style="green" if good else "bold red"), soft_wrap=True)
+        output().print(Text(f"{with_noun(len(checks), 'check')}: {counts}", style="green" if good else "bold red"), soft_wrap=True)
     return 0 if good else FAILED
 
 

@@ -24,7 +24,7 @@ def members_of(catalogue: Catalogue, operation: Operation, wanted: str = "") -> 
     published = operation.members
     if published is None:
         return []
-    return [described(catalogue, published, path, kind) for path, kind in selected(published, wanted.strip().lower())]
+    return [member_object(catalogue, published, path, kind) for path, kind in selected(published, wanted.strip().lower())]
 
 
 def selected(published: Members, wanted: str, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -39,7 +39,7 @@ def selected(published: Members, wanted: str, prefix: str = "") -> Iterator[tupl
             yield from selected(inner, rest, f"{prefix}{name}{ARRAY if kind.startswith(ARRAY) else ''}.")
 
 
-def described(catalogue: Catalogue, published: Members, path: str, kind: str) -> dict[str, Any]:
+def member_object(catalogue: Catalogue, published: Members, path: str, kind: str) -> dict[str, Any]:
     one = kind.removeprefix(ARRAY)
     return {
         "name": path,

@@ -41,7 +41,7 @@ def write_project(directory: Path) -> int:
         (directory / SECRETS).chmod(PRIVATE)  # containers read the files in it under their own user ids
     except OSError as error:
         raise ProjectNotWritten(f"{error.filename or directory} cannot be written: {(error.strerror or 'unknown reason').lower()}") from None
-    tell(directory)
+    print_next_steps(directory)
     return 0
 
 
@@ -73,7 +73,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def tell(directory: Path) -> None:
+def print_next_steps(directory: Path) -> None:
     console = output()
     console.print(f"A project is in {directory}. Next:", soft_wrap=True)
     for command, does in (

@@ -12,7 +12,7 @@ from worker.app.route_queues import queues_by_route
 from worker.broker.open import open_broker
 from worker.cli.console import output
 from worker.cli.status import require_broker
-from worker.config.sound_routes import load_sound_routes
+from worker.config.valid_routes import load_valid_routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem
 from worker.core.pauses import MAX_TEXT, Pause, Pauses
@@ -60,7 +60,7 @@ async def known_kinds(broker: Broker, key: bytes, settings: Settings, environmen
     """Return the kinds of the routes that replicas report or the local route files have, by name. A broken file does not matter."""
     found = {route.name: route.kind for report in await newest_reports(broker, SystemClock(), key) for route in report.routes}
     try:
-        routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
+        routes = load_valid_routes(settings.routes, environment, settings.secrets).routes
     except ConfigError:
         return found
     return {place.name: place.kind for place in queues_by_route(routes)} | found

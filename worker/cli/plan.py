@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.app.planning.planner import PlanInput, Route, open_planner
-from worker.cli.console import counted, errors, output, write_json
+from worker.cli.console import errors, output, with_noun, write_json
 from worker.cli.documents import read_documents
 from worker.cli.inputs import read_inputs
 from worker.cli.plan_view import show_plan
@@ -125,16 +125,16 @@ async def print_plans(version: RouteVersion, inputs: Sequence[PlanInput], settin
                 else:
                     show_plan(console, str(number), plan, version.secrets)
     told = errors() if options.as_json else console
-    tell_asked(told, asked, ask=options.ask)
-    told.print(Text(f"{counted(len(inputs), 'input')}: {summary(counts)}; nothing was sent", style="bold"), soft_wrap=True)
+    print_asked(told, asked, ask=options.ask)
+    told.print(Text(f"{with_noun(len(inputs), 'input')}: {summary(counts)}; nothing was sent", style="bold"), soft_wrap=True)
     return FAILED if counts["dead"] else GOOD
 
 
-def tell_asked(console: Console, asked: Sequence[str], *, ask: bool) -> None:
+def print_asked(console: Console, asked: Sequence[str], *, ask: bool) -> None:
     if not ask:
         console.print("offline: neither Halo nor RabbitMQ was called", soft_wrap=True)
         return
-    console.print(f"asked Halo {counted(len(asked), 'time')}, GET only", soft_wrap=True)
+    console.print(f"asked Halo {with_noun(len(asked), 'time')}, GET only", soft_wrap=True)
     for line, count in Counter(asked).items():
         console.print(f"  {line}{f'  ({count} times)' if count > 1 else ''}", soft_wrap=True)
 
@@ -166,6 +166,6 @@ async def compare(version: RouteVersion, other: RouteVersion, inputs: Sequence[P
                 if value is not ABSENT:
                     console.print(Text(f"       {sign} {dumps(value).decode()}", style=style), soft_wrap=True)
     told = errors() if options.as_json else console
-    verdict = f"{differing} of {counted(len(inputs), 'plan')} differ" if differing else f"{counted(len(inputs), 'plan')}, none differs"
+    verdict = f"{differing} of {with_noun(len(inputs), 'plan')} differ" if differing else f"{with_noun(len(inputs), 'plan')}, none differs"
     told.print(Text(f"{verdict} from {options.against} (-); nothing was sent", style="bold"), soft_wrap=True)
     return FAILED if differing else GOOD

@@ -11,7 +11,7 @@ from typing import Any
 
 from worker.app.planning.examples import expectation_of
 from worker.app.planning.planner import PlanInput, Route, open_planner
-from worker.cli.console import counted, output
+from worker.cli.console import output, with_noun
 from worker.cli.documents import read_documents
 from worker.cli.example_writer import NoPlace, add_examples
 from worker.config.automation import Runbook
@@ -53,7 +53,7 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     except NoPlace as error:
         raise NotRecorded(str(error)) from None
     console = output()
-    console.print(f"{path}:{line}: {counted(len(examples), 'example')} added to {name}", soft_wrap=True)
+    console.print(f"{path}:{line}: {with_noun(len(examples), 'example')} added to {name}", soft_wrap=True)
     console.print("Personal data is masked by names of members and by patterns: read the example before you commit it.", soft_wrap=True)
     return 0
 

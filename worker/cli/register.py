@@ -11,8 +11,8 @@ from rich.text import Text
 from yarl import URL
 
 from worker.app.clients import open_clients
-from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import output
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.automation import Webhook
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
@@ -39,7 +39,7 @@ def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bo
     """Register a webhook, and return 0. `url`: the public port's address for Halo. Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
     settings = load_settings(environment)
     configure("error")
-    routes = routes_with(name, settings, environment)
+    routes = load_routes_with_warning(name, settings, environment)
     hook = find_webhook(routes.webhooks, name)
     asyncio.run(registered(routes, settings, hook, address_of(url, hook), dry_run=dry_run, yes=yes))
     return GOOD
@@ -81,14 +81,14 @@ async def registered(routes: Routes, settings: Settings, hook: Webhook, url: str
             for step in steps:
                 show(step)
         else:
-            await carried_out(halo, steps, yes=yes)
+            await send_calls(halo, steps, yes=yes)
 
 
-async def carried_out(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -> None:
+async def send_calls(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -> None:
     console = output()
     answer = None
     for number, step in enumerate(steps):
-        if step.removes and not yes and not agreed(step):
+        if step.removes and not yes and not confirmed(step):
             console.print(
                 Text(f"left: {step.sentence.removeprefix('remove ')}, which the route does not name (--yes removes it)", style="yellow"), soft_wrap=True
             )
@@ -98,7 +98,7 @@ async def carried_out(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -
         console.print(Text(f"done: {step.sentence}", style="green"), soft_wrap=True)
 
 
-def agreed(step: RegistrationCall) -> bool:
+def confirmed(step: RegistrationCall) -> bool:
     """Ask for agreement on a terminal; without a terminal the answer is no."""
     return sys.stdin.isatty() and typer.confirm(printable(f"{step.sentence[:1].upper()}{step.sentence[1:]}?", lines=False))
 

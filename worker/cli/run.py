@@ -16,9 +16,9 @@ from worker.app.reloading import Reloader, skipped
 from worker.app.route_reader import RouteReader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
-from worker.config.rereading import RouteSources
+from worker.config.reload_protocol import RouteSources
 from worker.config.routes import Grant, Routes
-from worker.config.sound_routes import load_sound_routes
+from worker.config.valid_routes import load_valid_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.garbage import shorten_pauses
 from worker.logs import configure
@@ -44,7 +44,12 @@ def run(environment: Mapping[str, str]) -> int:
         logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
     problems = tuple(skipped(str(problem)) for problem in loaded.problems)
     service = partial(
-        Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
+        Service,
+        settings,
+        routes,
+        problems=problems,
+        reload=partial(reload_grant, settings, environment),
+        address=partial(reload_broker_address, settings, environment),
     )
     try:
         with tracing(environment, settings.instance):
@@ -113,15 +118,15 @@ async def reload(settings: Settings, worker: Service, files: RouteSources, hidde
     await Reloader(settings.routes, reader.read, taken, worker.report_problems, worker.clock, asked, watches).run()
 
 
-def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
+def reload_grant(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
     """Read a client's credentials again, since secrets are rotated under a running worker; a mistake elsewhere does not matter. Raises `ConfigError`."""
-    routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
+    routes = load_valid_routes(settings.routes, environment, settings.secrets).routes
     if client not in routes.clients:
         raise ConfigError([Problem(str(settings.routes), 0, 0, f"there is no client {client!r} any more")])
     return routes.clients[client].grant
 
 
-def address_anew(settings: Settings, environment: Mapping[str, str]) -> str:
+def reload_broker_address(settings: Settings, environment: Mapping[str, str]) -> str:
     """Read the broker's address again, since its password is rotated under a running worker. An unusable file: the address of the start."""
     try:
         return load_settings(environment).amqp_url.get_secret_value()

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.app.local_runs import open_follower
-from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors, output, write_json
 from worker.cli.inputs import WrongInput, read_inputs
 from worker.cli.plan_view import show_event, show_request
 from worker.cli.runbook import find_runbook
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.automation import Runbook
 from worker.config.examples import REQUEST_LINE
 from worker.config.routes import Routes
@@ -57,7 +57,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     """Run the runbook. Return 0 when the run is done, 1 when it failed or did not end in time. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
     settings = load_settings(environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
-    routes = routes_with(name, settings, environment)
+    routes = load_routes_with_warning(name, settings, environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format, hide=routes.secrets.hide)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
@@ -122,7 +122,7 @@ class StepPrinter:
 
     def step(self, name: str, outcome: Outcome, settlement: Settlement, seconds: float) -> None:
         """Print a step. A step that fails again for the same reason appears at growing intervals, and is one step of the result."""
-        step = {"step": name, "ms": round(seconds * 1000), **told(settlement, outcome)}
+        step = {"step": name, "ms": round(seconds * 1000), **settlement_members(settlement, outcome)}
         if self.recorder is None and isinstance(settlement, Retry) and self.steps and without_times(self.steps[-1]) == without_times(step):
             self._same += 1
             self.steps[-1]["times"] = self._same + 1
@@ -173,7 +173,7 @@ def is_power_of_two(count: int) -> bool:
     return count & (count - 1) == 0
 
 
-def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
+def settlement_members(settlement: Settlement, outcome: object) -> dict[str, Any]:
     """Return the settlement of a step, as members of its line."""
     status = getattr(outcome, "status", None)
     found: dict[str, Any] = {} if status is None else {"status": status}

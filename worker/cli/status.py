@@ -14,8 +14,8 @@ from rich.text import Text
 from worker.app.overview import overview
 from worker.app.route_queues import RouteQueues, queues_by_route
 from worker.broker.open import MEMORY, open_broker
-from worker.cli.console import counted, output, table, write_json
-from worker.config.sound_routes import load_sound_routes
+from worker.cli.console import output, table, with_noun, write_json
+from worker.config.valid_routes import load_valid_routes
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.errors import ConfigError, Problem
@@ -34,7 +34,7 @@ def status(environment: Mapping[str, str], *, watch: bool, as_json: bool) -> int
     settings = load_settings(environment)
     configure("error")
     require_broker(settings)
-    return asyncio.run(shown(settings, local_route_queues(settings, environment), watch=watch, as_json=as_json))
+    return asyncio.run(show_overview(settings, local_route_queues(settings, environment), watch=watch, as_json=as_json))
 
 
 def require_broker(settings: Settings) -> None:
@@ -46,12 +46,12 @@ def require_broker(settings: Settings) -> None:
 def local_route_queues(settings: Settings, environment: Mapping[str, str]) -> list[RouteQueues]:
     """Return the places of this machine's route files, if it has any: replicas report theirs."""
     try:
-        return queues_by_route(load_sound_routes(settings.routes, environment, settings.secrets).routes)
+        return queues_by_route(load_valid_routes(settings.routes, environment, settings.secrets).routes)
     except ConfigError:
         return []
 
 
-async def shown(settings: Settings, places: list[RouteQueues], *, watch: bool, as_json: bool) -> int:
+async def show_overview(settings: Settings, places: list[RouteQueues], *, watch: bool, as_json: bool) -> int:
     clock, console = SystemClock(), output()
     async with open_broker(settings.amqp_url.get_secret_value(), name="halo-worker status", heartbeat=settings.heartbeat) as broker:
         key = await shared_key(broker, clock)
@@ -99,7 +99,7 @@ def rendered(found: Mapping[str, Any], console: Console, now: float) -> Renderab
             shown.add_row(client["name"], up, str(client["budget_used"]), number(client["budget_limit"]) or "none", "" if client["up"] else client["reason"])
         parts.append(shown)
     if found["unrouted"]:
-        parts.append(Text(f"{counted(found['unrouted'], 'event')} in halo.unrouted: no queue took them (`halo-worker dead list unrouted`)", style="red"))
+        parts.append(Text(f"{with_noun(found['unrouted'], 'event')} in halo.unrouted: no queue took them (`halo-worker dead list unrouted`)", style="red"))
     parts += [Text(problem, style="red") for problem in found["problems"]]
     return Group(*parts)
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from worker.app.planning.examples import ExampleResult, examples_of, run_example
 from worker.app.planning.planner import open_planner
-from worker.cli.console import counted, errors, output, write_json
+from worker.cli.console import errors, output, with_noun, write_json
 from worker.cli.junit import write_junit
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
@@ -41,7 +41,7 @@ def run_tests(directory: Path | None, environment: Mapping[str, str], *, junit: 
         write_junit(junit, results)
     if as_json:
         for result in results:
-            write_json(as_object(result), indent=False)
+            write_json(result_object(result), indent=False)
     else:
         show(results, untested(routes))
     if not results:
@@ -84,25 +84,25 @@ def show(results: Sequence[ExampleResult], without: Sequence[str]) -> None:
     failed = sum(not result.passed for result in results)
     if without:
         console.print(f"without examples: {', '.join(without)}", soft_wrap=True)
-    summary = f"{counted(len(results), 'example')}, {failed} failed" if failed else f"{counted(len(results), 'example')}, all passed"
+    summary = f"{with_noun(len(results), 'example')}, {failed} failed" if failed else f"{with_noun(len(results), 'example')}, all passed"
     if results:
         console.print(Text(f"{summary}; offline, nothing was sent", style="red" if failed else "green"))
 
 
 def show_mismatch(console: Console, mismatch: Mismatch) -> None:
     console.print(f"      {mismatch.place}", soft_wrap=True)
-    console.print(Text.assemble(("        - expected  ", "red"), shown(mismatch.expected)), soft_wrap=True)
-    console.print(Text.assemble(("        + found     ", "green"), shown(mismatch.found)), soft_wrap=True)
+    console.print(Text.assemble(("        - expected  ", "red"), one_line(mismatch.expected)), soft_wrap=True)
+    console.print(Text.assemble(("        + found     ", "green"), one_line(mismatch.found)), soft_wrap=True)
 
 
-def shown(value: Any) -> str:
+def one_line(value: Any) -> str:
     """Return a value on one line: text as it is, anything else as JSON."""
     if value is ABSENT or isinstance(value, str):
         return str(value) if value is ABSENT else dumps(value).decode()[:SHOWN]
     return dumps(value).decode()[:SHOWN]
 
 
-def as_object(result: ExampleResult) -> dict[str, Any]:
+def result_object(result: ExampleResult) -> dict[str, Any]:
     """Return the object that `--json` prints, one per line."""
     differences = [
         {"place": each.place} | {name: value for name, value in (("expected", each.expected), ("found", each.found)) if value is not ABSENT}

@@ -41,7 +41,7 @@ class CsvTable:
 
     def add_row(self, line: int, header: list[str], cells: list[str]) -> None:
         if len(cells) != len(header):
-            self.add_error(line, f"the row has {counted(len(cells), 'cell')}, and the header {counted(len(header), 'column')}")
+            self.add_error(line, f"the row has {with_noun(len(cells), 'cell')}, and the header {with_noun(len(header), 'column')}")
             return
         key = cells[0].strip()
         if not key:
@@ -140,7 +140,7 @@ def cell_value(cell: str) -> Any:
     return int(text) if WHOLE_NUMBER.fullmatch(text) else text
 
 
-def counted(count: int, noun: str) -> str:
+def with_noun(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

@@ -16,7 +16,7 @@ from worker.core.redaction import is_secret_name
 from worker.core.suggest import choices
 
 CREDENTIALS: Final = frozenset(("password", "token", "value", "client_secret", "private_key"))
-MOST_TOLD: Final = 5  # mistakes of rows
+MAX_REPORTED: Final = 5  # mistakes of rows
 BRACES: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 Position = tuple[int, int]
 
@@ -38,7 +38,7 @@ class RowPlace:
 class RowView:
     """The definition with the values of one row. `key`: of the row; `values`: the value of `$customer` in methods; `line`: of the row in `table`.
 
-    `places`: texts that take usable values; `sound`: all values are usable.
+    `places`: texts that take usable values; `is_valid`: all values are usable.
 
     The view collects its errors. `report` reports errors of the row's values at the row. Others occur in every row: the definition's own check reports them.
     """
@@ -50,7 +50,7 @@ class RowView:
     line: int
     target: list[Problem]
     places: Sequence[RowPlace] = ()
-    sound: bool = True
+    is_valid: bool = True
 
     def without_methods(self) -> ConfigNode:
         """Return the node with the members of the connection only."""
@@ -101,7 +101,7 @@ class RowReader:
             problems += unusable
         shorten(problems, 0)
         self.node.file.problems.extend(problems)
-        first = next((view for view in views if view.sound), None)
+        first = next((view for view in views if view.is_valid), None)
         general = self.view("", None) if first is None else self.view(first.key, first.values)
         return CustomerRows(general, tuple(views))
 
@@ -207,8 +207,8 @@ def read_customers(definitions: Iterable[ConfigNode], tables: Mapping[str, Table
 
 def shorten(problems: list[Problem], start: int) -> None:
     """Keep the first mistakes of rows, from `start` on, and a count: one mistake that all rows share would fill the screen."""
-    if left_out := problems[start + MOST_TOLD :]:
+    if left_out := problems[start + MAX_REPORTED :]:
         first = left_out[0]
-        problems[start + MOST_TOLD :] = [
+        problems[start + MAX_REPORTED :] = [
             Problem(first.file, first.line, 0, f"this row has a mistake too; rows of this table have {len(left_out)} more of them")
         ]

@@ -34,7 +34,7 @@ class Excerpts:
         """Hide the literal credentials of a readable file; in other files, hide everything that looks like a credential."""
         self._masked[root.file.name] = list(credentials(root))
 
-    def shown(self, problem: Problem) -> Problem:
+    def with_excerpt(self, problem: Problem) -> Problem:
         """The problem with its line and without the value of any variable."""
         message = self._variables.scrub(problem.message)
         lines = self._texts.get(problem.file, "").splitlines()

@@ -14,7 +14,7 @@ from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
 from worker.config.expression_literals import literal_errors
 from worker.config.lookup_calls import call_problems
-from worker.config.mappings import AbsentValue, Composer, Gap, MemberPlace, MissingRule, concatenate, settled
+from worker.config.mappings import AbsentValue, Composer, Gap, MemberPlace, MissingRule, concatenate, required_value
 from worker.config.paths import PathScope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
@@ -46,7 +46,7 @@ class CompiledTemplate:
         self._missing = missing
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
-        return settled(self._part(await self._batch.values(PathScope(context, bindings), evaluator)), self._missing)
+        return required_value(self._part(await self._batch.values(PathScope(context, bindings), evaluator)), self._missing)
 
 
 class CompiledCondition:
@@ -74,16 +74,16 @@ def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing
 
 def compile_expression(text: str, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
     """One JSONata text, without braces or in one pair of them. Raises `ConfigError`."""
-    part, batch = bare_part(text, location, name)
+    part, batch = single_expression_part(text, location, name)
     return CompiledTemplate(part, batch, missing)
 
 
 def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
     """Compile a condition, like `compile_expression`."""
-    return CompiledCondition(*bare_part(text, location))
+    return CompiledCondition(*single_expression_part(text, location))
 
 
-def bare_part(text: str, location: SourceLocation, member: str = "") -> tuple[Part, ExpressionBatch]:
+def single_expression_part(text: str, location: SourceLocation, member: str = "") -> tuple[Part, ExpressionBatch]:
     compilation = Compilation()
     try:
         embedded = whole_expression(text) or Embedded(text, 0)

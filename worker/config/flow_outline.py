@@ -20,7 +20,7 @@ def starts(runbook: Runbook) -> list[str]:
     return [*found, f"POST /runbooks/{runbook.name}"] if runbook.endpoint else found
 
 
-def described(step: Step) -> str:
+def step_label(step: Step) -> str:
     """The step in a few words."""
     match step:
         case Step(end=str() as end):

@@ -21,9 +21,9 @@ from worker.config.excerpts import Excerpts
 from worker.config.interpolation import SECRET_FILE, Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
-from worker.config.own_queues import check_own_queues
 from worker.config.references import CatalogueOverride, References
 from worker.config.routes import FILES, Routes
+from worker.config.state_queues import check_state_queues
 from worker.config.table_source import TableSource
 from worker.config.tables import SECTION, read_tables, share_tables
 from worker.config.validation import validate
@@ -106,11 +106,11 @@ def compile_directory(
     routes = replace(compile_routes(definitions, tables, compared), tables={name: table.rows for name, table in tables.items()})
     files = tuple(str(path.relative_to(directory.parent)) for path in route_files(directory))
     if problems:
-        shown = tuple(sorted(set(map(excerpts.shown, problems))))
-        return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.shown, warnings)))))
+        shown = tuple(sorted(set(map(excerpts.with_excerpt, problems))))
+        return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.with_excerpt, warnings)))))
     known = KnownSecrets(credentials(routes, variables))
     sources = {node.name: source_of(node, variables) for node in definitions} | {FILES: digest_of(routes)}
-    found = tuple(sorted(set(map(excerpts.shown, warnings))))
+    found = tuple(sorted(set(map(excerpts.with_excerpt, warnings))))
     filled = known.with_more(values_of(routes, variables))
     return CompiledDirectory(replace(routes, warnings=found, sources=sources, secrets=known, filled=filled), (), tuple(definitions), files, found)
 
@@ -212,7 +212,7 @@ def compile_routes(definitions: list[ConfigNode], tables: Mapping[str, TableSour
     check_names(definitions)
     check_clients(References(catalogue, definitions))
     check_queues(definitions, routes)
-    check_own_queues(definitions, routes)
+    check_state_queues(definitions, routes)
     check_exchanges(definitions, routes)
     check_shared_secrets(definitions)
     return routes

@@ -111,7 +111,7 @@ def gaps_of(result: Any) -> tuple[Gap, ...]:
     return result.gaps if isinstance(result, AbsentValue) else ()
 
 
-def settled(result: Any, missing: MissingRule) -> Any:
+def required_value(result: Any, missing: MissingRule) -> Any:
     """Return the value of a template; null for an absent value. Raises `ExpressionError` if no value may be missing."""
     if not isinstance(result, Undefined):
         return result

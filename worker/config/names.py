@@ -63,7 +63,7 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
     """Check that each queue and its companions have one consumer, and that no route declares such a queue for events or results: its arguments would differ."""
     owners: dict[str, QueueConsumer] = {}
     for consumer in queue_consumers(definitions, routes):
-        if check_own(consumer.queue, consumer.queue_node):
+        if check_not_reserved(consumer.queue, consumer.queue_node):
             continue
         for name in dict.fromkeys((consumer.queue, *consumer.companions)):
             owner = owners.setdefault(name, consumer)
@@ -71,7 +71,7 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
                 consumer.queue_node.add_error(f"the queue `{name}` {owner.owns}: each {consumer.noun} needs its own")
                 break
     for name, exchange, queue in served_queues(definitions, routes):
-        if not check_own(name, queue) and name in owners:
+        if not check_not_reserved(name, queue) and name in owners:
             owner = owners[name]
             bind = "`bind`" if owner.noun == "publisher" else "`start.bind`"
             mend = f"give the {owner.noun} a {bind} to the exchange `{exchange}`"
@@ -81,13 +81,13 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
 def served_queues(definitions: Sequence[ConfigNode], routes: Routes) -> Iterator[tuple[str, str, ConfigNode]]:
     """The queues that routes declare for others to consume: name, exchange and place."""
     for node in definitions:
-        if node.kind == "subscribers" and (subscriber := first_of(node, routes)) and subscriber.queue is not None:
+        if node.kind == "subscribers" and (subscriber := first_subscriber(node, routes)) and subscriber.queue is not None:
             yield subscriber.queue, subscriber.exchange, node.child("queue") if "queue" in node else node.child("publish").child("queue")
         elif node.kind == "publishers" and (publisher := routes.publishers.get(node.name)) and publisher.result and publisher.result.queue:
             yield publisher.result.queue, publisher.result.exchange, node.child("result").child("queue")
 
 
-def check_own(queue: str, node: ConfigNode) -> bool:
+def check_not_reserved(queue: str, node: ConfigNode) -> bool:
     """Whether a route names a queue of the worker's own, which is an error."""
     own = is_own(queue)
     if own:
@@ -105,7 +105,7 @@ def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
                 place.add_error(f"the exchange `{exchange.name}` has the type {kind} in {first.reference()} and {exchange.type} here: write the same `type`")
 
 
-def first_of(node: ConfigNode, routes: Routes) -> Subscriber | None:
+def first_subscriber(node: ConfigNode, routes: Routes) -> Subscriber | None:
     """Return the subscriber of this definition; over several clients that of the first: all have the same exchange and queue."""
     return next((routes.subscribers[name] for name in routes_of_name(node.name, routes.subscribers)), None)
 
@@ -116,7 +116,7 @@ def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchang
         yield from ((source.exchange, node.child("bind").child(index)) for index, source in enumerate(publisher.bind))
         if publisher.result is not None:
             yield event_exchange(publisher.result.exchange), node.child("result")
-    elif node.kind == "subscribers" and (subscriber := first_of(node, routes)):
+    elif node.kind == "subscribers" and (subscriber := first_subscriber(node, routes)):
         yield event_exchange(subscriber.exchange), node.child("publish")
     elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)):
         yield from ((source.exchange, node.child("start").child("bind").child(index)) for index, source in enumerate(runbook.bind))

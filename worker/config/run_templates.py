@@ -15,7 +15,7 @@ import structlog
 
 from worker.config.expression_batch import ExpressionBatch
 from worker.config.expressions import Compilation, expression_part, nothing
-from worker.config.mappings import Composer, MemberPlace, MissingRule, as_text, concatenate, settled
+from worker.config.mappings import Composer, MemberPlace, MissingRule, as_text, concatenate, required_value
 from worker.config.paths import PathScope
 from worker.config.run_values import RunTemplate, Values
 from worker.config.source_location import NO_LOCATION, SourceLocation
@@ -60,7 +60,7 @@ class CompiledRunTemplate:
         return self._names
 
     async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        return settled(self._part(RunInput(values, await self._batch.values(PathScope(values.context(), values.bindings), evaluator))), self._missing)
+        return required_value(self._part(RunInput(values, await self._batch.values(PathScope(values.context(), values.bindings), evaluator))), self._missing)
 
 
 class BoundRunTemplate:
@@ -202,7 +202,7 @@ def split_references(literal: LiteralText) -> list[LiteralText | Embedded | Refe
     return found
 
 
-def whole_value(text: str) -> bool:
+def is_single_value(text: str) -> bool:
     """Whether a text is exactly one variable or one expression, so that its value keeps its type. True for a broken text, which compilation reports."""
     try:
         visible = [piece for piece in split(text) if not isinstance(piece, LiteralText) or piece.text.strip()]

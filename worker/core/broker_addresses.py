@@ -23,7 +23,7 @@ def addresses_of(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
-def mistake_in(text: str) -> str | None:
+def problem_in(text: str) -> str | None:
     """The mistake in a list of addresses, None without one. The sentence quotes nothing of the list, which holds passwords."""
     addresses = addresses_of(text)
     several = len(addresses) > 1

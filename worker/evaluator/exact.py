@@ -87,7 +87,7 @@ class ExactNumbers:
 
     def neighbours(self) -> list[dict[Decimal, float]]:
         """Return the nearest doubles below and above each number."""
-        pairs = {number: around(number) if self.varies(number) else (float(number),) * 2 for number in self.members}
+        pairs = {number: neighbouring_doubles(number) if self.varies(number) else (float(number),) * 2 for number in self.members}
         return [{number: pair[side] for number, pair in pairs.items()} for side in (0, 1)]
 
     def texts(self) -> dict[Decimal, float | str]:
@@ -131,7 +131,7 @@ def unheld(value: Any) -> Decimal | None:
     return None
 
 
-def around(number: Decimal) -> tuple[float, float]:
+def neighbouring_doubles(number: Decimal) -> tuple[float, float]:
     nearest = float(number)
     below = nearest if Decimal(nearest) < number else math.nextafter(nearest, -math.inf)
     return below, nearest if Decimal(nearest) > number else math.nextafter(nearest, math.inf)

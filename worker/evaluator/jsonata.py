@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonatapy
 
-from worker.config.expression_literals import UNKNOWN_COMPONENT, culprits, picture_arguments
+from worker.config.expression_literals import UNKNOWN_COMPONENT, picture_arguments, possible_causes
 from worker.config.function_calls import literal_value, unknown_component
 from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed, pad
@@ -53,7 +53,7 @@ def with_checked_pictures(text: str, pieces: Sequence[Token]) -> str:
     return text
 
 
-def checked(picture: Any) -> Any:
+def valid_picture(picture: Any) -> Any:
     """Return a valid picture, or any value that is no picture. Raises `ValueError` for a picture with parts that JSONata does not know."""
     if isinstance(picture, str) and unknown_component(picture):
         raise ValueError(UNKNOWN_COMPONENT)
@@ -110,7 +110,7 @@ class Expression:
         if "pad" in self._variables:
             self._compiled.register_override("pad", pad)
         if "fromMillis" in self._variables:
-            self._compiled.register(CHECKED, checked)
+            self._compiled.register(CHECKED, valid_picture)
         if "random" in self._variables:
             self._compiled.register_override("random", self._draws.random)
         for name, host in self._functions.hosts().items():
@@ -184,7 +184,7 @@ class Expression:
                 return self._functions.needed  # the replacement of a missing answer may have caused this
             if self._functions.failure:
                 raise ExpressionError(self._functions.failure) from None
-            reason = explain(complaint, self._literals) + culprits(complaint, self._pieces)
+            reason = explain(complaint, self._literals) + possible_causes(complaint, self._pieces)
             raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(reason) from None
         return self._functions.needed or result.get("v", UNDEFINED)
 

@@ -41,7 +41,7 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
         return BatonStatus(None, "away", bootstrapped=False)
     born = await broker.queue_exists(bootstrap_marker(subscriber))
     async with broker.channel(publishing=True) as channel:
-        taken = await take_all(broker, channel, subscriber)
+        taken = await get_batons(broker, channel, subscriber)
         batons = decode_batons(taken, clock.now())
         if not batons:
             return BatonStatus(None, "away", born)
@@ -58,7 +58,7 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
     until = clock.monotonic() + patience
     while True:
         async with broker.channel(publishing=True) as channel:
-            taken = await take_all(broker, channel, subscriber)
+            taken = await get_batons(broker, channel, subscriber)
             if taken or clock.monotonic() >= until:
                 batons = decode_batons(taken, clock.now())
                 baton = outranking(successor(highest(batons) if batons else None), batons, clock.now())
@@ -79,7 +79,7 @@ def with_cursor(baton: Baton | None, moment: datetime) -> Baton:
     return replace(baton or Baton(), cursor=moment, again=moment, learnt=True, scan=None)
 
 
-async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | None) -> Baton | None:
+async def without_lost_records(broker: Broker, subscriber: str, baton: Baton | None) -> Baton | None:
     """The baton, without its known records if their stream no longer holds them."""
     if baton is None:
         return None
@@ -90,7 +90,7 @@ async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | No
     return baton
 
 
-async def take_all(broker: Broker, channel: Channel, subscriber: str) -> list[Delivery]:
+async def get_batons(broker: Broker, channel: Channel, subscriber: str) -> list[Delivery]:
     """Take every message of the baton's queues; they return when the channel closes. If there is none, forward a baton that became due meanwhile."""
     taken = []
     for queue in (wait_queue(subscriber), state_queue(subscriber)):

@@ -77,15 +77,16 @@ class ReplicaReport:
         """The report in a document. Ignores members of a newer version. Raises `Undecodable`."""
         try:
             routes = tuple(
-                RouteReport(**known(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")}) for each in document["routes"]
+                RouteReport(**known_members(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")})
+                for each in document["routes"]
             )
-            clients = tuple(ClientReport(**known(ClientReport, each)) for each in document["clients"])
-            return cls(**known(cls, document) | {"routes": routes, "clients": clients, "problems": tuple(document.get("problems", ()))})
+            clients = tuple(ClientReport(**known_members(ClientReport, each)) for each in document["clients"])
+            return cls(**known_members(cls, document) | {"routes": routes, "clients": clients, "problems": tuple(document.get("problems", ()))})
         except (AttributeError, KeyError, TypeError) as error:
             raise Undecodable(f"a member of the report is missing or wrong: {error!r}") from None
 
 
-def known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
+def known_members(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
 
 

@@ -120,7 +120,7 @@ class WriteIndex:
         """The footprints of our writes on a record, oldest first."""
         return list(self._footprints.get((client, resource, key), ()))
 
-    def awaits(self, client: str, resource: str, keys: Iterable[str], now: float, *, creates: bool) -> bool:
+    def in_flight(self, client: str, resource: str, keys: Iterable[str], now: float, *, creates: bool) -> bool:
         """Whether a write in flight may have changed one of these records or, with `creates`, created one."""
         wanted = set(keys)
         return any(

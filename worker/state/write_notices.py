@@ -72,7 +72,7 @@ class WriteNotices:
         wanted = set(keys)
         try:
             async with asyncio.timeout(within):
-                await self._until(lambda: not self._index.awaits(client, resource, wanted, self._clock.now(), creates=creates))
+                await self._until(lambda: not self._index.in_flight(client, resource, wanted, self._clock.now(), creates=creates))
         except TimeoutError:
             return
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.config.graph import after, round_trip
+from worker.config.graph import reachable_from, shortest_cycle
 from worker.translation.copies import Copy
 from worker.translation.documents import Documents
 from worker.translation.integration_import import import_integration
@@ -39,8 +39,8 @@ class Translation:
         return {name: meaning for report in self.reports for name, meaning in report.settings.items()}
 
     @property
-    def sound(self) -> bool:
-        return all(report.sound for report in self.reports)
+    def is_complete(self) -> bool:
+        return all(report.is_complete for report in self.reports)
 
 
 def translate(
@@ -56,7 +56,7 @@ def translate(
     refused: dict[int, str] = {}
     present = present or {}
     for document in documents.integrations:
-        take_integration(document, documents, made, MethodNames(known, refused, frozenset(present.get("integrations", ()))))
+        add_integration(document, documents, made, MethodNames(known, refused, frozenset(present.get("integrations", ()))))
     for method in documents.lonely_methods():
         report = TranslationReport("integration", str(method.get("name")))
         report.refuse(str(method.get("name")), f"the integration {method.get('integration_id')!r} of the method is not among the documents")
@@ -74,7 +74,7 @@ def translate(
     for document, name, report in zip(documents.runbooks, names, reports, strict=True):
         imported = import_runbook(document, name, around, report)
         made.reports.append(report)
-        if imported is not None and report.sound:
+        if imported is not None and report.is_complete:
             made.runbooks[name] = TranslatedDocument(imported.definition, Copy("runbook", document, imported.steps, imported.added, client=client), report)
     refuse_starts(made)
     for report in made.reports:
@@ -108,7 +108,7 @@ class MethodNames:
     taken: frozenset[str]
 
 
-def take_integration(document: Mapping[str, Any], documents: Documents, made: Translation, names: MethodNames) -> None:
+def add_integration(document: Mapping[str, Any], documents: Documents, made: Translation, names: MethodNames) -> None:
     title = str(document.get("name") or "integration")
     name = unique(slug(title, "integration"), {*made.integrations, *names.taken})
     report = TranslationReport("integration", title, target=name)
@@ -150,9 +150,9 @@ def refuse_circles(documents: Documents, names: list[str], around: ImportContext
         targets = [row.get("start_new_runbook_id") for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
         starts[name] = {around.runbooks[target.lower()] for target in targets if isinstance(target, str) and target.lower() in around.runbooks}
     for name, report in zip(names, reports, strict=True):
-        if name in after(name, starts):
+        if name in reachable_from(name, starts):
             report.refuse(
-                report.name, f"the runbooks {' → '.join(round_trip(name, starts))} start each other in a circle: here a run ends 10 runs below its first"
+                report.name, f"the runbooks {' → '.join(shortest_cycle(name, starts))} start each other in a circle: here a run ends 10 runs below its first"
             )
 
 

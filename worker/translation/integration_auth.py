@@ -28,12 +28,12 @@ def auth_of(document: Mapping[str, Any], name: str, report: TranslationReport) -
         case 1 | 2:
             return header_auth(document, name, kind, report), {}
         case 3:
-            user = text(document, "username") or f"${{{asked(report, name, 'username', 'the user name')}}}"
+            user = text(document, "username") or f"${{{setting_reference(report, name, 'username', 'the user name')}}}"
             return {"type": "basic", "username": user, "password": secret_of(document, "new_password", name, "password", "the password", report)}, {}
         case 4:
             return oauth2(document, name, report), {}
         case 8:
-            return {"type": "none"}, {"cert_file": f"${{{asked(report, name, 'cert_file', 'the path of the PEM file with certificate and key')}}}"}
+            return {"type": "none"}, {"cert_file": f"${{{setting_reference(report, name, 'cert_file', 'the path of the PEM file with certificate and key')}}}"}
         case _:
             what = TYPES.get(kind, repr(kind)) if isinstance(kind, int) else repr(kind)
             raise Untranslatable(f"the authorization {what} has no counterpart: what Halo sends for it is not documented")
@@ -62,12 +62,12 @@ def oauth2(document: Mapping[str, Any], name: str, report: TranslationReport) ->
         raise Untranslatable(f"the token is the member `{answer}` of the answer: use `auth: {{type: login}}`")
     if not text(document, "tokenurl"):
         raise Untranslatable("the integration has no token address (`tokenurl`)")
-    client_id = text(document, "client_id") or f"${{{asked(report, name, 'client_id', 'the client ID')}}}"
+    client_id = text(document, "client_id") or f"${{{setting_reference(report, name, 'client_id', 'the client ID')}}}"
     made: dict[str, Any] = {"type": "oauth2"} | ({"grant": GRANTS[grant]} if grant else {})
     made |= {"token_url": address(document, "tokenurl"), "client_id": client_id}
     made["client_secret"] = secret_of(document, "new_client_secret", name, "client_secret", "the client secret", report)
     if grant:
-        made["username"] = text(document, "username") or f"${{{asked(report, name, 'username', 'the user name')}}}"
+        made["username"] = text(document, "username") or f"${{{setting_reference(report, name, 'username', 'the user name')}}}"
         made["password"] = secret_of(document, "new_password", name, "password", "the password", report)
     scopes = text(document, "scope").split()
     return made | ({"scopes": scopes} if scopes else {})
@@ -78,10 +78,10 @@ def secret_of(document: Mapping[str, Any], member: str, name: str, what: str, me
     found = document.get(member)
     if isinstance(found, str) and MARK.search(found):
         return found
-    return f"${{{asked(report, name, what, meaning)}}}"
+    return f"${{{setting_reference(report, name, what, meaning)}}}"
 
 
-def asked(report: TranslationReport, name: str, what: str, meaning: str) -> str:
+def setting_reference(report: TranslationReport, name: str, what: str, meaning: str) -> str:
     variable = setting(name, what)
     report.settings[variable] = f"{meaning} of the integration {name}"
     return variable

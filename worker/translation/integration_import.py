@@ -38,7 +38,7 @@ def import_integration(document: Mapping[str, Any], methods: Sequence[Mapping[st
     made = ImportedIntegration({"base_url": base_url, "auth": auth} | more)
     definitions: dict[str, Any] = {}
     for method in methods:
-        take_method(method, document, name, made, definitions, report)
+        add_method(method, document, name, made, definitions, report)
     if not definitions:
         report.refuse(str(document.get("name")), "the integration has no method that can be translated")
         return None
@@ -46,7 +46,7 @@ def import_integration(document: Mapping[str, Any], methods: Sequence[Mapping[st
     return made
 
 
-def take_method(
+def add_method(
     method: Mapping[str, Any], document: Mapping[str, Any], integration: str, made: ImportedIntegration, definitions: dict[str, Any], report: TranslationReport
 ) -> None:
     title, identifier = method.get("name"), method.get("id")

@@ -50,7 +50,7 @@ class TranslationReport:
         self.refusals.append(RefusedPart(place, reason))
 
     @property
-    def sound(self) -> bool:
+    def is_complete(self) -> bool:
         return not self.refusals
 
     def as_json(self) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from worker.translation.known_methods import ImportContext
 from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.run_starts import document_start
 from worker.translation.runbook_import import ImportedRunbook, import_runbook
-from worker.translation.secrets import written
+from worker.translation.secrets import with_references
 from worker.translation.steps_export import StepExport
 
 NEW = {"type": 1, "active": True, "group_id": -1}
@@ -37,20 +37,20 @@ class ExportContext:
 def export_runbook(name: str, definition: Mapping[str, Any], copy: Copy | None, elsewhere: ExportContext, report: TranslationReport) -> dict[str, Any] | None:
     """Return the document; None after refusals, which the report lists. `definition`: as in the route file, with `${NAME}` for secrets."""
     before = import_runbook(copy.document, name, elsewhere.around, TranslationReport("runbook", name)) if copy is not None else None
-    if copy is not None and before is not None and written(before.definition) == definition:
-        return dict(written(copy.document))
-    base: dict[str, Any] = {"name": name} | NEW | (dict(written(copy.document)) if copy is not None else {})
+    if copy is not None and before is not None and with_references(before.definition) == definition:
+        return dict(with_references(copy.document))
+    base: dict[str, Any] = {"name": name} | NEW | (dict(with_references(copy.document)) if copy is not None else {})
     try:
         graph = read_graph(definition, *known_numbers(copy, before))
     except Untranslatable as error:
         report.refuse(name, str(error))
         return None
     steps = export_steps(definition, graph, elsewhere, report)
-    if not report.sound:
+    if not report.is_complete:
         return None
     same = same_steps(definition, before)
     made = merged_steps(steps, base.get("steps") or [], {graph.numbers[step] for step in same if step in graph.numbers})
-    start = {} if before is not None and written(before.definition)["start"] == definition["start"] else document_start(definition["start"])
+    start = {} if before is not None and with_references(before.definition)["start"] == definition["start"] else document_start(definition["start"])
     return base | start | {"input_variables": input_rows(definition, graph, base.get("input_variables") or [], report), "steps": made}
 
 
@@ -93,7 +93,7 @@ def plain_names(definition: Mapping[str, Any], others: Collection[str]) -> froze
 def same_steps(definition: Mapping[str, Any], before: ImportedRunbook | None) -> set[str]:
     if before is None:
         return set()
-    old = written(before.definition)["steps"]
+    old = with_references(before.definition)["steps"]
     return {name for name, step in definition["steps"].items() if old.get(name) == step}
 
 

@@ -17,7 +17,7 @@ from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.run_starts import start_of
 from worker.translation.steps_import import StepTranslation, condition_of, each_of
 from worker.translation.texts import jsonata_name, jsonata_path, read_variable
-from worker.translation.variable_scopes import after_of, check_scopes
+from worker.translation.variable_scopes import check_scopes, is_after_any
 
 ELEMENTS = "variables that an element sets end with it; its texts are put into longer text without quotes, also without `!`"
 MOST_STEPS = 10_000
@@ -60,7 +60,7 @@ def import_runbook(document: Mapping[str, Any], name: str, around: ImportContext
     """Translate the runbook; None after refusals, which the report lists. `name`: in the route file."""
     steps = read_steps(document, report)
     inputs = read_inputs(document.get("input_variables"), report)
-    if steps is None or not report.sound:
+    if steps is None or not report.is_complete:
         return None
     try:
         start = start_of(document, name, report)
@@ -75,14 +75,14 @@ def import_runbook(document: Mapping[str, Any], name: str, around: ImportContext
     for why in check_scopes(steps, iterations, around, inputs.names):
         report.refuse(*why)
     chart = make_chart(steps, iterations, reached, inputs, around, report)
-    if chart is None or not report.sound:
+    if chart is None or not report.is_complete:
         return None
     first = chart.names[steps.first]
     if inputs.values:
         first = chart.add("variables", {"set": inputs.values, "next": first})
         report.add("input_variables", ", ".join(inputs.values), f"the step `{first}` sets them")
     definition: dict[str, Any] = {"start": start} | ({"input": inputs.paths} if inputs.paths else {}) | {"first": first}
-    if any(after_of(steps.steps[number].ways, number, steps, beyond=None) for number in reached):
+    if any(is_after_any(steps.steps[number].ways, number, steps, beyond=None) for number in reached):
         definition["step_limit"] = MOST_STEPS
         report.add("steps", "steps that repeat", f"step_limit: {MOST_STEPS}", "a run fails after this number of steps")
     ordered = {first: chart.steps[first]} | chart.steps
@@ -125,7 +125,7 @@ def make_chart(
             chart.steps[chart.names[number]] = with_ways(step, chart, translation, taken, report)
         except Untranslatable as error:
             report.refuse(step.name, str(error))
-    return chart if report.sound else None
+    return chart if report.is_complete else None
 
 
 def with_ways(step: HaloStep, chart: ChartBuilder, translation: StepTranslation, taken: Collection[str], report: TranslationReport) -> dict[str, Any]:

@@ -84,14 +84,14 @@ class SecretExtractor:
                 return value
 
 
-def written(value: Any) -> Any:
+def with_references(value: Any) -> Any:
     """Return a copy that may be written to a file: `${NAME}` for each mark."""
     return texts_of(value, lambda text: MARK.sub(r"${\1}", text))
 
 
 def stored(value: Any) -> Any:
-    """Return the copy of `written`, with `$${` for the characters `${` of the document itself, so that `marked` can distinguish them from secrets."""
-    return written(texts_of(value, lambda text: text.replace("${", "$${")))
+    """Return the copy of `with_references`, with `$${` for the characters `${` of the document itself, so that `marked` can distinguish them from secrets."""
+    return with_references(texts_of(value, lambda text: text.replace("${", "$${")))
 
 
 def marked(value: Any) -> Any:

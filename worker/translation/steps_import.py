@@ -12,7 +12,7 @@ from worker.translation.json_bodies import read_body
 from worker.translation.known_methods import ImportContext
 from worker.translation.outputs import keyed, read_outputs
 from worker.translation.report import TranslationReport, Untranslatable
-from worker.translation.texts import jsonata_name, jsonata_path, ours, read_variable, unwrapped
+from worker.translation.texts import jsonata_name, jsonata_path, read_variable, to_route_text, unwrapped
 
 ACTIONS: Mapping[int, str] = {1: "create_ticket", 2: "update_ticket", 3: "create_action", 4: "create_user", 5: "create_user"}
 """Halo API actions by `auto_action_type`."""
@@ -49,7 +49,7 @@ class StepTranslation:
         made: dict[str, Any] = {"end": step.kind}
         if step.kind == "failed":
             message = step.document.get("message")
-            made["reason"] = ours(message) if isinstance(message, str) and message.strip() else ours(step.name)
+            made["reason"] = to_route_text(message) if isinstance(message, str) and message.strip() else to_route_text(step.name)
         self._report.add(step.name, "end: success" if step.kind == "done" else "end: failure", f"end: {step.kind}")
         return made
 
@@ -96,7 +96,7 @@ class StepTranslation:
         if not isinstance(target, str) or target.lower() not in known:
             raise Untranslatable(f"the step starts the runbook {target!r}, which is not among the documents: add its document")
         made: dict[str, Any] = {"start": known[target.lower()]}
-        given = {name: ours(value) for name, value in keyed(step.document.get("input_values"))}
+        given = {name: to_route_text(value) for name, value in keyed(step.document.get("input_values"))}
         self._report.add(step.name, f"start of the runbook {target}", f"start: {made['start']}")
         return made | ({"input": given} if given else {})
 

@@ -28,7 +28,7 @@ def check_scopes(steps: HaloSteps, iterations: Mapping[int, IterationBlock], aro
                     if way in iteration.body and steps.steps[way].kind != "failed":
                         yield step.name, f"a way leads into the middle of the iteration `{begin.name}`"
             for name in sorted(uses(step, around) & inside.keys()):
-                if number not in {*iteration.body, iteration.end, iteration.begin} and after(iteration.after, number, steps):
+                if number not in {*iteration.body, iteration.end, iteration.begin} and is_after(iteration.after, number, steps):
                     yield step.name, f"it uses the variable `{name}`, which the iteration `{begin.name}` sets: here it ends with each element"
                 elif number in iteration.body and not any(setter == iteration.begin or reaches(setter, number, iteration, steps) for setter in inside[name]):
                     yield step.name, f"it uses the variable `{name}` of the element before, which the iteration `{begin.name}` does not keep here"
@@ -40,14 +40,14 @@ def setters(name: str, iteration: IterationBlock, steps: HaloSteps, around: Impo
 
 def reaches(start: int, end: int, iteration: IterationBlock, steps: HaloSteps) -> bool:
     """Whether a step can come after another one in the same element."""
-    return after_of(steps.steps[start].ways, end, steps, beyond=iteration.end)
+    return is_after_any(steps.steps[start].ways, end, steps, beyond=iteration.end)
 
 
-def after(start: int, end: int, steps: HaloSteps) -> bool:
-    return start == end or after_of((start,), end, steps, beyond=None)
+def is_after(start: int, end: int, steps: HaloSteps) -> bool:
+    return start == end or is_after_any((start,), end, steps, beyond=None)
 
 
-def after_of(starts: Collection[int], end: int, steps: HaloSteps, beyond: int | None) -> bool:
+def is_after_any(starts: Collection[int], end: int, steps: HaloSteps, beyond: int | None) -> bool:
     found: set[int] = set()
     waiting = list(starts)
     while waiting:

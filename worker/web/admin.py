@@ -16,8 +16,8 @@ from worker.core.health import Health
 from worker.core.ports import Clock
 from worker.metrics import Metrics
 from worker.web.page.application import add_page
-from worker.web.page.defence import defended
 from worker.web.page.model import PageBackend
+from worker.web.page.security import security_middleware
 from worker.web.serving import answer, application, listening
 
 log = structlog.get_logger()
@@ -84,7 +84,7 @@ class PageSettings:
 def admin_application(health: Health, metrics: Metrics, page: PageSettings | None = None) -> web.Application:
     """Return the application of the admin port; each address answers HEAD as well as GET."""
     admin = Admin(health, metrics)
-    served = application([defended(() if page is None else page.hosts)], largest=LARGEST_FORM)
+    served = application([security_middleware(() if page is None else page.hosts)], largest=LARGEST_FORM)
     served.router.add_get("/livez", admin.live)
     served.router.add_get("/readyz", admin.ready)
     served.router.add_get("/readyz/public", admin.ready_public)

@@ -14,7 +14,7 @@ from tests.tools.process import write_routes
 from tests.tools.waiting import soon
 from worker.app.reloading import Reloader, signature_of
 from worker.config.loader import load_routes
-from worker.config.sound_routes import ValidRoutes
+from worker.config.valid_routes import ValidRoutes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError
 from worker.sandbox.simulated_halo import SimulatedHalo

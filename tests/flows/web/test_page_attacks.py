@@ -13,8 +13,8 @@ from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 from tests.tools.page_backend import SECRET_BODY, FakePageBackend, letter_row
 from worker.core.clock import SystemClock
 from worker.web.admin import PageSettings, serve_admin
-from worker.web.page.attempts import HELD, WRONG
 from worker.web.page.sessions import COOKIE
+from worker.web.page.sign_in_limiter import HELD, WRONG
 
 TOKEN = "the-token-of-these-tests"
 ACTIONS = (

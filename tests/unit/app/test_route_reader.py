@@ -15,7 +15,7 @@ from worker.app.route_reader import RouteReader
 from worker.app.shared_parts import changed_names, replaceable_parts_changed, shared_parts_of
 from worker.config.expressions import compile_template
 from worker.config.loader import load_routes
-from worker.config.rereading import RouteSources, answer
+from worker.config.reload_protocol import RouteSources, answer
 from worker.config.routes import Routes
 from worker.config.run_templates import compile_json_text, compile_run_template
 from worker.config.run_values import Values

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.config.sound_routes import load_sound_routes
+from worker.config.valid_routes import load_valid_routes
 from worker.core.errors import ConfigError
 
 CLIENT = """
@@ -30,7 +30,7 @@ def publishers(*given: tuple[str, str, str]) -> str:
 
 
 def load(folder: Path, **options: bool):
-    return load_sound_routes(folder, {"SECRET": "swordfish-swordfish"}, folder, **options)
+    return load_valid_routes(folder, {"SECRET": "swordfish-swordfish"}, folder, **options)
 
 
 def test_sound_files_are_loaded_whole_and_nothing_is_told(tmp_path):

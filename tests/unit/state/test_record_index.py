@@ -24,7 +24,7 @@ def done(known: RecordIndex, operation: tuple, log: list[bytes]) -> None:
             known.put(key, digest, trace)
         case ("write",):
             log.extend(orjson.dumps(part) for part in parts(known.pending()))
-            known.written()
+            known.clear_delta()
         case (name, keys):
             getattr(known, name)(keys)
 
@@ -56,13 +56,13 @@ def test_what_is_written_is_not_written_again(operations: list[tuple]):
     known = RecordIndex()
     for operation in operations:
         done(known, operation, [])
-    known.written()
+    known.clear_delta()
     assert known.pending() == {}
 
 
 def test_nothing_changed_is_nothing_to_write():
     known = RecordIndex({"a": "1"}, {"a"})
-    known.meet(["b"])
+    known.mark_seen(["b"])
     known.miss(["a", "b"])
     known.forget(["c"])
     assert known.pending() == {}

@@ -13,7 +13,7 @@ from worker.translation.documents import Documents
 from worker.translation.exporting import export
 from worker.translation.importing import translate
 from worker.translation.report import TranslationReport
-from worker.translation.secrets import written
+from worker.translation.secrets import with_references
 
 SOUND = sound()
 
@@ -52,7 +52,7 @@ def test_a_runbook_without_its_copy_becomes_a_document_that_means_the_same(tmp_p
         second = translate(again, "main")
         assert second.sound, [report.refusals for report in second.reports]
         [result] = second.runbooks.values()
-        assert shape(written(result.definition)) == shape(before)
+        assert shape(with_references(result.definition)) == shape(before)
 
 
 def shape(definition):

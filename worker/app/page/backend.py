@@ -19,7 +19,7 @@ from worker.app.page.letter_index import LetterIndex, holding
 from worker.app.page.operator import Operator
 from worker.app.page.run_list import runs_of
 from worker.app.route_queues import queues_by_route
-from worker.config.flow_outline import described, edges, starts
+from worker.config.flow_outline import edges, starts, step_label
 from worker.config.routes import Routes
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock
@@ -115,7 +115,7 @@ class ServicePageBackend:
         found = self._service.routes.runbooks.get(runbook)
         if found is None:
             return None
-        steps = tuple(FlowChartStep(step.name, described(step), step.kind, tuple(edges(step))) for step in found.steps.values())
+        steps = tuple(FlowChartStep(step.name, step_label(step), step.kind, tuple(edges(step))) for step in found.steps.values())
         return FlowChart(found.first, tuple(starts(found)), steps)
 
     def client_of(self, route: str) -> str:

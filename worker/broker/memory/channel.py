@@ -70,7 +70,7 @@ class MemoryChannel:
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         routing_key = short("routing key", routing_key)
-        carried = as_carried(message)
+        carried = as_transmitted(message)
         await self._turn("the channel was lost while publishing; the message may be stored")
         if not self._server.has_exchange(exchange):
             self._refuse(PublishRefused(f"there is no exchange {exchange!r}"))
@@ -106,7 +106,7 @@ class MemoryChannel:
 
     async def ack(self, tag: int) -> None:
         """Acknowledge a delivery, for `Delivery.ack`."""
-        if (held := await self._let_go(tag)) is not None:
+        if (held := await self._remove_unacked(tag)) is not None:
             held.queue.settled(held.entry)
 
     async def ack_through(self, delivery: Delivery) -> None:
@@ -122,13 +122,13 @@ class MemoryChannel:
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
         """Reject a delivery, for `Delivery.reject` and `Delivery.give_back`."""
-        if (held := await self._let_go(tag)) is not None:
+        if (held := await self._remove_unacked(tag)) is not None:
             if requeue:
                 held.queue.put_back([held.entry])
             else:
                 held.queue.rejected(held.entry)
 
-    async def _let_go(self, tag: int) -> UnackedEntry | None:
+    async def _remove_unacked(self, tag: int) -> UnackedEntry | None:
         await self._turn("the channel was lost before the message was acknowledged; the broker delivers it again")
         held = self._held.pop(tag, None)
         if held is None:
@@ -174,7 +174,7 @@ class MemoryChannel:
             raise ChannelLost(f"{lost}: {self._end.result()}")
 
 
-def as_carried(message: Message) -> Message:
+def as_transmitted(message: Message) -> Message:
     """The message as AMQP would carry it, so that both brokers deliver the same. Raises `PublishRefused` for a message that AMQP cannot carry."""
     texts: dict[str, Any] = short_properties(message)
     return replace(

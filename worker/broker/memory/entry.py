@@ -24,11 +24,11 @@ class QueueEntry:
 
 @dataclass(slots=True, eq=False)
 class MemoryConsumer:
-    """A consumer. `hand_over` gives an entry to its channel; `lost` informs the channel that the broker cancelled it. `limit` 0: no limit."""
+    """A consumer. `deliver` gives an entry to its channel; `on_cancelled` informs the channel that the broker cancelled it. `limit` 0: no limit."""
 
     limit: int
-    hand_over: Callable[[QueueEntry], None]
-    lost: Callable[[str], None]
+    deliver: Callable[[QueueEntry], None]
+    on_cancelled: Callable[[str], None]
     in_hand: int = 0
     position: int = 0
 

@@ -74,7 +74,7 @@ class MemoryStream:
         """Drop all messages and cancel the consumers."""
         self._log.clear()
         for consumer in list(self._consumers):
-            consumer.lost("the broker cancelled a consumer, its queue may be gone")
+            consumer.on_cancelled("the broker cancelled a consumer, its queue may be gone")
         self._consumers.clear()
 
     def _start(self, offset: Any) -> int:
@@ -102,4 +102,4 @@ class MemoryStream:
                 entry = self._log[consumer.position - self._first]
                 consumer.position += 1
                 consumer.in_hand += 1
-                consumer.hand_over(entry)
+                consumer.deliver(entry)

@@ -37,7 +37,7 @@ class Socket(TransportFactory):
         self._writers.append(writer)
         return reader, writer
 
-    def tear(self) -> None:
+    def abort(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
@@ -131,7 +131,7 @@ class Link:
         try:
             await self._leave(self._connection.close())
         except asyncio.CancelledError:
-            self._socket.tear()
+            self._socket.abort()
             raise
 
     async def _leave(self, closing: Awaitable[None]) -> None:
@@ -140,7 +140,7 @@ class Link:
         It continues in the background after its caller stopped waiting: an abandoned channel must not end the connection of the others.
         """
         ending = asyncio.gather(closing, return_exceptions=True)
-        timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._socket.tear)
+        timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._socket.abort)
         ending.add_done_callback(lambda _: timer.cancel())
         await asyncio.wait([ending], timeout=2 * CLOSE_TIMEOUT)
 
@@ -191,7 +191,7 @@ async def within(connecting: Coroutine[Any, Any, None], patience: float, socket:
         done, _ = await asyncio.wait([task], timeout=patience)
     finally:
         if not task.done():
-            socket.tear()
+            socket.abort()
             task.cancel()
             await asyncio.wait([task], timeout=CLOSE_TIMEOUT)
     if not done:

@@ -33,17 +33,17 @@ async def declare(link: Link, topology: Topology, patience: float) -> None:
     try:
         await declarers[0].exchanges(topology)
         queues, bindings = iter(topology.queues), iter(topology.bindings)  # shared: each channel takes the next one
-        await every(declarer.queues(queues) for declarer in declarers)
+        await gather_all(declarer.queues(queues) for declarer in declarers)
         if differences := [difference for declarer in declarers for difference in declarer.differences]:
             raise mismatch(differences)
         if missing := [name for declarer in declarers for name in declarer.missing]:
             raise absent(sorted(missing))
-        await every(declarer.bindings(bindings) for declarer in declarers)
+        await gather_all(declarer.bindings(bindings) for declarer in declarers)
     finally:
-        await every(declarer.close() for declarer in declarers)
+        await gather_all(declarer.close() for declarer in declarers)
 
 
-async def every(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def gather_all(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Wait until all have ended, then raise the first error."""
     for result in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(result, BaseException):
@@ -234,10 +234,10 @@ def different(kind: str, name: str, said: str) -> TopologyDifference:
     found = DIFFERENT.search(said)
     if found is None:
         return TopologyDifference(kind, name, "", said, None)
-    return TopologyDifference(kind, name, found["argument"], plain(found["current"]), plain(found["received"]))
+    return TopologyDifference(kind, name, found["argument"], readable_value(found["current"]), readable_value(found["received"]))
 
 
-def plain(told: str) -> str | None:
+def readable_value(told: str) -> str | None:
     """The value in the broker's words: 5 for `the value '5' of type 'long'`, None for `none`."""
     found = QUOTED.search(told)
     return found["text"] if found else None
@@ -248,7 +248,7 @@ def adopt(said: str, properties: dict[str, Any], arguments: dict[str, Any]) -> b
     found = DIFFERENT.search(said)
     if found is None:
         return False
-    argument, current = found["argument"], plain(found["current"])
+    argument, current = found["argument"], readable_value(found["current"])
     if argument in properties:
         properties[argument] = current == "true"
     elif current is None:

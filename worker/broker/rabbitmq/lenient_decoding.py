@@ -60,7 +60,7 @@ def read_leniently() -> None:
 
 def timestamp(value: bytes) -> tuple[int, FieldValue]:
     """The timestamp; None when it lies outside Python's calendar."""
-    return reading(pamqp.decode.timestamp, value, (8, None))
+    return lenient(pamqp.decode.timestamp, value, (8, None))
 
 
 def short_text(value: bytes) -> tuple[int, str]:
@@ -78,7 +78,7 @@ def table(value: bytes) -> tuple[int, FieldValue]:
     if end > FEW_BYTES and has_too_many(value[:end]):
         return end, {UNREADABLE: TOO_MANY}
     try:
-        return reading(named_values, value, (end, marked))
+        return lenient(named_values, value, (end, marked))
     except TooDeep:
         return end, {UNREADABLE: TOO_DEEP}
 
@@ -129,7 +129,7 @@ def has_too_many(table: bytes) -> bool:
     return False
 
 
-def reading(decoder: Callable[[bytes], tuple[int, FieldValue]], value: bytes, otherwise: tuple[int, FieldValue]) -> tuple[int, FieldValue]:
+def lenient(decoder: Callable[[bytes], tuple[int, FieldValue]], value: bytes, otherwise: tuple[int, FieldValue]) -> tuple[int, FieldValue]:
     try:
         return decoder(value)
     except TooDeep:

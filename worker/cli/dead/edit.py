@@ -58,7 +58,7 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
             raise LettersLocked(LOCKED)
         selector = LetterSelector(selection((letter,), None), context.clock.now(), context.codec, keep=2, bodies=True)
         await scan(context, broker, selector)
-        found = the_one(selector)
+        found = selected_letter(selector)
         before = decoded_body(found.message) if found.message is not None else None
         after = read_back(before, changes, file, os.environ)
         body = encode(after)
@@ -70,7 +70,7 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
             for line in difference:
                 output().print(Text(printable(line), style=STYLES.get(line[:1], "")), soft_wrap=True)
         if options.dry_run:
-            return told(context, found, difference, 0, options, "would be edited; nothing was changed (--dry-run)")
+            return report_edit(context, found, difference, 0, options, "would be edited; nothing was changed (--dry-run)")
         if not options.yes and not await confirm(f"Edit letter {found.letter.id} of {context.route}?"):
             errors().print("nothing was changed")
             return 1
@@ -82,10 +82,10 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
         if not tally.removed:
             errors().print("nothing was changed: " + ("; ".join(kept.reason for kept in tally.kept) or "the letter is gone"), soft_wrap=True)
             return 1
-        return told(context, found, difference, 0, options, f"edited; replay it with `halo-worker dead replay {context.route} {found.letter.id}`")
+        return report_edit(context, found, difference, 0, options, f"edited; replay it with `halo-worker dead replay {context.route} {found.letter.id}`")
 
 
-def the_one(selector: LetterSelector) -> SelectedLetter:
+def selected_letter(selector: LetterSelector) -> SelectedLetter:
     """Return the one selected letter, complete. Raises `UsageError`."""
     if selector.count != 1:
         raise UsageError(f"{selector.count} letters have this id: an edit takes one; discard the others first")
@@ -158,16 +158,16 @@ def value_of(text: str) -> Any:
 
 def lines_of(before: Any, after: Any) -> list[str]:
     """Return the difference, with likely secrets masked. If only a secret changed, the lines still show that there is a change."""
-    old, new = ([] if each is None else shown(redacted(each, MAX_DEPTH)) for each in (before, after))
+    old, new = ([] if each is None else display_lines(redacted(each, MAX_DEPTH)) for each in (before, after))
     lines = list(unified_diff(old, new, "letter", "edited", lineterm=""))
     return lines or ([] if dumps(before) == dumps(after) else ["(a masked value changes)"])
 
 
-def shown(value: Any) -> list[str]:
+def display_lines(value: Any) -> list[str]:
     return (value if isinstance(value, str) else dumps(value, orjson.OPT_INDENT_2).decode()).splitlines()
 
 
-def told(context: LettersContext, found: SelectedLetter, difference: Sequence[str], code: int, options: ApplyOptions, sentence: str) -> int:
+def report_edit(context: LettersContext, found: SelectedLetter, difference: Sequence[str], code: int, options: ApplyOptions, sentence: str) -> int:
     if options.as_json:
         write_json({"route": context.route, "id": found.letter.id, "dry_run": options.dry_run, "difference": list(difference)})
     else:

@@ -71,7 +71,7 @@ class ParentProcessor:
             self.left = frozenset(filter(None, step.keys[number:]))
             if key is None:
                 continue
-            turn.known.meet([PREFIX + key])
+            turn.known.mark_seen([PREFIX + key])
             digest = content_hash(record)
             if not self._has_changed(turn, Parent(key, record), digest, context, fresh=key in step.fresh):
                 continue

@@ -59,7 +59,7 @@ class RowProcessor:
     async def process(self, turn: Turn, step: ScanStep, context: ScanContext, complete: Fetch | None, parent: Parent = NO_PARENT) -> None:
         """Publish the changes of this step, then store them as known."""
         turn.tally.rows += len(step.rows)
-        turn.known.meet(step.keys)
+        turn.known.mark_seen(step.keys)
         changes = self._changes(turn, step, context, parent)
         changes = await self._without_echoes(turn, changes, context)
         if step.unfit:

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from worker.core.errors import WorkerError
-from worker.web.page.lists import chosen
+from worker.web.page.lists import filter_letters
 from worker.web.page.model import LetterRow, Letters, PageBackend
 from worker.web.page.pages import StatusPages
 from worker.web.page.rendering import Rendering
@@ -71,9 +71,9 @@ class Actions:
         action = request.query.get("action", "")
         try:
             self._required(session)
-            rows = await self._asked(action, request.query)
+            rows = await self._selected_rows(action, request.query)
         except NotDone as refused:
-            return self._told(request, session, refused)
+            return self._refuse(request, session, refused)
         newest = max((row.at or 0.0 for row in rows), default=0.0)
         return self._rendering.page(request, session, "confirm.html", action=action, rows=rows, until=newest, given=dict(request.query), bulk=BULK)
 
@@ -86,9 +86,9 @@ class Actions:
             require_known(form)
             sentence = await self._done(form, request.remote or "unknown")
         except NotDone as refused:
-            return self._told(request, session, refused)
+            return self._refuse(request, session, refused)
         except (WorkerError, TimeoutError) as error:
-            return self._told(request, session, NotDone(str(error) or "the broker did not answer in time"))
+            return self._refuse(request, session, NotDone(str(error) or "the broker did not answer in time"))
         if wants_json(request):
             return answer(200, {"outcome": sentence})
         return self._rendering.page(request, session, "told.html", title="Done", text=f"{sentence}.", back=local(form.get("back", "/")))
@@ -97,7 +97,7 @@ class Actions:
         if not self._sessions.fits(session, form.get("csrf", "")):
             raise NotDone(OLD_FORM, 403)
 
-    async def _asked(self, action: str, given: Mapping[str, str]) -> Sequence[LetterRow]:
+    async def _selected_rows(self, action: str, given: Mapping[str, str]) -> Sequence[LetterRow]:
         if action not in {"replay", "discard"}:
             raise NotDone("there is no such action", 404)
         return await self._rows({**given, "until": given.get("until") or "inf"})
@@ -138,12 +138,12 @@ class Actions:
         else:
             seen = await self._backend.letters(None)
             until = seconds_of(given.get("until", ""))
-            rows = chosen((seen.value or Letters()).rows, given.get("route", ""), given.get("class", ""), until)[::-1][:BULK]
+            rows = filter_letters((seen.value or Letters()).rows, given.get("route", ""), given.get("class", ""), until)[::-1][:BULK]
         if not rows:
             raise NotDone("nothing was done: no such letter is there. It may have gone, or died in the last seconds: look again", 404)
         return rows
 
-    def _told(self, request: web.Request, session: Session | None, refused: NotDone) -> web.Response:
+    def _refuse(self, request: web.Request, session: Session | None, refused: NotDone) -> web.Response:
         if wants_json(request):
             return answer(refused.status, {"error": str(refused)})
         back = "/login" if session is None and self._sessions.possible else "/"

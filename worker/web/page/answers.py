@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from worker.web.page.formatting import age, with_noun
 from worker.web.page.model import LetterRow, Overview
-from worker.web.page.words import age, counted
 
 NAMED = 3
 REASONS = 2
@@ -44,20 +44,20 @@ def running(overview: Overview) -> StatusAnswer:
     if not replicas:
         return StatusAnswer("Is it running?", "bad", "No. No replica reports itself.", clients, *named(down))
     if down or clients or not ready:
-        text = f"In part. {counted(ready, 'replica')} of {len(replicas)} ready; routes: {told}."
+        text = f"In part. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {told}."
         return StatusAnswer("Is it running?", "bad", text, clients, *named(down))
     state = "warn" if ready < len(replicas) else "good"
-    return StatusAnswer("Is it running?", state, f"Yes. {counted(ready, 'replica')} of {len(replicas)} ready; routes: {told}.")
+    return StatusAnswer("Is it running?", state, f"Yes. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {told}.")
 
 
 def late(overview: Overview) -> StatusAnswer:
     behind = sorted((each for each in overview.found["routes"] if each["name"] in overview.late), key=waits, reverse=True)
     waiting = [each for each in overview.found["routes"] if each["state"] == "waiting"]
     if behind:
-        text = f"Yes. {counted(len(behind), 'route')} late, the worst by {age(waits(behind[0]))}."
+        text = f"Yes. {with_noun(len(behind), 'route')} late, the worst by {age(waits(behind[0]))}."
         return StatusAnswer("Is it late?", "bad", text, (), *named([each["name"] for each in behind]))
     if waiting:
-        return StatusAnswer("Is it late?", "warn", f"Not yet. {counted(len(waiting), 'route')} waiting.", (), *named([each["name"] for each in waiting]))
+        return StatusAnswer("Is it late?", "warn", f"Not yet. {with_noun(len(waiting), 'route')} waiting.", (), *named([each["name"] for each in waiting]))
     worst = max(overview.found["routes"], key=waits, default=None)
     return StatusAnswer(
         "Is it late?", "good", "No." + (f" The longest wait or lag is {age(waits(worst))}, of {worst['name']}." if worst and waits(worst) else "")
@@ -72,9 +72,9 @@ def failed(overview: Overview, letters: Sequence[LetterRow] = ()) -> StatusAnswe
     holding = sorted((each for each in overview.found["routes"] if each["dead"]), key=lambda each: -each["dead"])
     count, unrouted = sum(each["dead"] for each in holding), overview.found["unrouted"]
     details = tuple(f"{why} ({number})" for why, number in Counter(map(why_of, letters)).most_common(REASONS))
-    details += (f"{counted(unrouted, 'event')} that no queue took",) if unrouted else ()
+    details += (f"{with_noun(unrouted, 'event')} that no queue took",) if unrouted else ()
     if count or unrouted:
-        text = f"{counted(count, 'dead letter')} of {counted(len(holding), 'route')}." if count else "Events have no queue."
+        text = f"{with_noun(count, 'dead letter')} of {with_noun(len(holding), 'route')}." if count else "Events have no queue."
         return StatusAnswer("What failed, and why?", "bad", text, details, *named([each["name"] for each in holding]), more_at="/dead")
     return StatusAnswer("What failed, and why?", "good", "Nothing. There are no dead letters.")
 
@@ -94,7 +94,7 @@ def change(overview: Overview) -> StatusAnswer:
 def undo(overview: Overview) -> StatusAnswer:
     paused = [each["name"] for each in overview.found["routes"] if each["state"] == "paused"]
     if paused:
-        return StatusAnswer("How do I undo it?", "warn", f"{counted(len(paused), 'route')} paused: open it and resume it. {UNDO}", (), *named(paused))
+        return StatusAnswer("How do I undo it?", "warn", f"{with_noun(len(paused), 'route')} paused: open it and resume it. {UNDO}", (), *named(paused))
     return StatusAnswer("How do I undo it?", "good", UNDO)
 
 

@@ -30,7 +30,7 @@ def portion(rows: Sequence[T], wanted: str) -> ListPage[T]:
     return ListPage(rows[(page - 1) * PER_PAGE : page * PER_PAGE], page, pages, len(rows))
 
 
-def chosen(rows: Sequence[LetterRow], route: str, dead_class: str, until: float | None = None) -> list[LetterRow]:
+def filter_letters(rows: Sequence[LetterRow], route: str, dead_class: str, until: float | None = None) -> list[LetterRow]:
     """Return the letters of a route and a class, if these are not empty. `until`: only letters that were dead at that time, seconds since 1970."""
     return [
         row

@@ -12,11 +12,11 @@ from worker.core.errors import WorkerError
 from worker.web.page.answers import answers_of
 from worker.web.page.charts import drawn
 from worker.web.page.flow_svg import layout, visited
-from worker.web.page.lists import chosen, portion, routes_named
+from worker.web.page.formatting import urgency
+from worker.web.page.lists import filter_letters, portion, routes_named
 from worker.web.page.model import CachedValue, LetterRow, Letters, Overview, PageBackend
 from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import Session
-from worker.web.page.words import urgency
 
 SessionOf = Callable[[web.Request], Awaitable[Session | None]]
 SHOWN = 20  # letters on the page of a route
@@ -72,7 +72,7 @@ class StatusPages:
         route, dead_class = request.query.get("route", ""), request.query.get("class", "")
         seen = await self._backend.letters(None)
         letters = seen.value or Letters()
-        rows = chosen(letters.rows, route, dead_class)
+        rows = filter_letters(letters.rows, route, dead_class)
         return await self._page(
             request,
             "dead.html",
@@ -83,7 +83,7 @@ class StatusPages:
             route=route,
             dead_class=dead_class,
             routes=Counter(row.route for row in letters.rows).most_common(),
-            classes=Counter(row.dead_class for row in chosen(letters.rows, route, "")).most_common(),
+            classes=Counter(row.dead_class for row in filter_letters(letters.rows, route, "")).most_common(),
         )
 
     async def letter(self, request: web.Request) -> web.Response:

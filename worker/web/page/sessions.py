@@ -9,7 +9,7 @@ from hmac import new
 
 from worker.core.entropy import secret
 from worker.core.ports import Clock
-from worker.web.page.attempts import LONGEST, SignInLimiter, same
+from worker.web.page.sign_in_limiter import LONGEST, SignInLimiter, same
 
 COOKIE = "halo-worker-session"
 LIFE = 8 * 3600  # seconds of a session: a shift

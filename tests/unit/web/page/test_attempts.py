@@ -1,6 +1,6 @@
 """Admin tokens of the status page: guesses are slow, and the right token always fits."""
 
-from worker.web.page.attempts import HELD, PEERS, WINDOW, WRONG, WRONG_IN_ALL, SignInLimiter
+from worker.web.page.sign_in_limiter import HELD, PEERS, WINDOW, WRONG, WRONG_IN_ALL, SignInLimiter
 
 TOKEN = "0123456789abcdef-token"
 

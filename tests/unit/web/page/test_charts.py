@@ -8,8 +8,8 @@ from tests.tools.page_backend import found_object, letter_row, route_object
 from worker.web.page.answers import answers_of
 from worker.web.page.charts import HEIGHT, WIDTH, columns_of, drawn
 from worker.web.page.flow_svg import layout
+from worker.web.page.formatting import age
 from worker.web.page.model import UNKNOWN, FlowChart, FlowChartStep, Overview, Series
-from worker.web.page.words import age
 
 
 def test_a_minute_without_a_sample_is_a_gap_and_not_zero():

@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.config.loader import load_routes
 from worker.config.routes import FILES, Routes
-from worker.config.sound_routes import ValidRoutes, load_sound_routes
+from worker.config.valid_routes import ValidRoutes, load_valid_routes
 from worker.core.errors import ConfigError, Problem
 from worker.core.route_names import defined_name
 
@@ -31,7 +31,7 @@ class RouteSources:
     def load(self) -> ValidRoutes:
         """Load all routes, or with `skip` the sound ones. Raises `ConfigError`."""
         if self.skip:
-            return load_sound_routes(self.directory, self.environment, self.secrets, whole_files=True)
+            return load_valid_routes(self.directory, self.environment, self.secrets, whole_files=True)
         return ValidRoutes(load_routes(self.directory, self.environment, self.secrets))
 
 

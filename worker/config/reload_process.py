@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 
-from worker.config.rereading import ReloadRequest, answer
+from worker.config.reload_protocol import ReloadRequest, answer
 
 BEHIND = 10  # the `nice` value: the running routes have priority over the new ones
 

@@ -24,7 +24,7 @@ from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, Se
 FIRST = datetime.min.replace(tzinfo=UTC)
 
 
-def list_everywhere(where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
+def list_all_routes(where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
     """Returns the exit code 0. Raises `ConfigError`, `BrokerError`."""
     context = open_context(None, environment)
     keep = (None if as_json else MAX_LISTED) if limit is None else limit or None

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from worker.cli.console import errors
 from worker.config.routes import Routes
-from worker.config.sound_routes import load_sound_routes
+from worker.config.valid_routes import load_valid_routes
 from worker.settings import Settings
 
 
-def routes_with(name: str | None, settings: Settings, environment: Mapping[str, str]) -> Routes:
+def load_routes_with_warning(name: str | None, settings: Settings, environment: Mapping[str, str]) -> Routes:
     """Return the sound definitions. `name`: the definition that the command needs. Raises `ConfigError` if a mistake may hide it, or if none is sound."""
-    loaded = load_sound_routes(settings.routes, environment, settings.secrets)
+    loaded = load_valid_routes(settings.routes, environment, settings.secrets)
     routes = loaded.routes if name is None else loaded.requiring(name)
-    if loaded.told:
-        errors().print(f"warning: {loaded.told}", soft_wrap=True)
+    if loaded.warning:
+        errors().print(f"warning: {loaded.warning}", soft_wrap=True)
     return routes

@@ -28,14 +28,14 @@ class ValidRoutes:
         return routes
 
     @property
-    def told(self) -> str:
+    def warning(self) -> str:
         """Return one sentence about the parts that are left out; empty if there are none."""
         files = sorted({problem.file for problem in self.problems})
         count = len(self.problems)
         return f"{', '.join(files)}: {count} mistake{'' if count == 1 else 's'}; what it concerns is left out (`halo-worker check` lists it)" if files else ""
 
 
-def load_sound_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, whole_files: bool = False) -> ValidRoutes:
+def load_valid_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, whole_files: bool = False) -> ValidRoutes:
     """Leave out each definition with a mistake, or with `whole_files` its file, and then every definition that refers to a part that is left out.
 
     Raises `ConfigError` if a mistake belongs to no route file, and if no sound definition is left.
