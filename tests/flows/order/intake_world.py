@@ -132,7 +132,7 @@ class World:
         unread = deps.services.unread(self.route.name, PART, rejectable=True)
         last = lanes.newest
         intake = Intake(deps, broker, settler, lanes, unread, 0 if last is None else last[0], most=NEVER, ready=ready.set)
-        parts = [asyncio.create_task(part) for part in (intake.run(asyncio.Event()), waiting.take_in(), waiting.ack_surplus(), self._apply(lanes, ready))]
+        parts = [asyncio.create_task(part) for part in (intake.run(asyncio.Event()), waiting.consume(), waiting.ack_surplus(), self._apply(lanes, ready))]
         try:
             await asyncio.gather(*parts)
         finally:

@@ -74,9 +74,9 @@ def test_a_replica_that_has_had_no_turn_for_long_leaves_the_judgement_to_those_t
     flow = Flow()
     flow._report(FAILED, 3)
     flow.clock.at = 2 * ERROR_WAIT
-    flow._leave_to_others()
+    flow._forget_old_failures()
     assert not flow.told()[0]
     flow.clock.at += 1
-    flow._leave_to_others()
+    flow._forget_old_failures()
     assert flow.told()[0]
     assert flow.counted() == 0

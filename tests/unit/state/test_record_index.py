@@ -12,7 +12,7 @@ from worker.state.record_index import RecordIndex
 KEYS = st.sampled_from("abcdef")
 OPERATIONS = st.lists(
     st.tuples(st.just("put"), KEYS, st.sampled_from("123"), st.sampled_from(["", "s1", "s2"]))
-    | st.tuples(st.sampled_from(("forget", "meet", "miss")), st.lists(KEYS, max_size=4))
+    | st.tuples(st.sampled_from(("forget", "mark_seen", "miss")), st.lists(KEYS, max_size=4))
     | st.tuples(st.just("write")),
     max_size=40,
 )

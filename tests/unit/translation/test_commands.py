@@ -87,7 +87,7 @@ def test_route_files_copies_and_a_report_are_written(shell):
     assert (ended.code, ended.err) == (0, "")
     assert "runbook Make ticket → runbook-make-ticket.yaml" in ended.out
     assert {"HALO_URL", "HALO_CLIENT_SECRET", "VENDOR_API_TOKEN"} <= set(ended.out.split())
-    assert sorted(shell.clear_delta()) == [
+    assert sorted(shell.written()) == [
         "clients.yaml",
         "halo/integration-vendor-api.json",
         "halo/runbook-make-ticket.json",
@@ -102,11 +102,11 @@ def test_no_secret_is_written_or_printed_and_the_report_lists_what_to_set(shell)
     assert text.code == 0, text.out + text.err
     as_json = shell.run("runbook", "import", "--force", "--json", str(shell.folder / "s.json"))
     exported = shell.run("runbook", "export", "vendor-api")
-    seen = "\n".join([*shell.clear_delta().values(), text.out, text.err, as_json.out, as_json.err, exported.out, exported.err])
+    seen = "\n".join([*shell.written().values(), text.out, text.err, as_json.out, as_json.err, exported.out, exported.err])
     assert [secret for secret in SECRETS if secret in seen] == []
     listed = orjson.loads(as_json.out)["set"]
     assert len([name for name in listed if name.startswith(("VENDOR_API_", "SECRETIVE_"))]) >= len(SECRETS)
-    used = {part.split("}")[0] for content in shell.clear_delta().values() for part in content.split("${")[1:]}
+    used = {part.split("}")[0] for content in shell.written().values() for part in content.split("${")[1:]}
     assert used <= set(listed)
 
 
@@ -128,8 +128,8 @@ def test_what_is_refused_is_named_and_the_rest_is_written(shell):
             }
         ]
     }
-    assert "runbook-one-call.yaml" in shell.clear_delta()
-    assert "runbook-sql.yaml" not in shell.clear_delta()
+    assert "runbook-one-call.yaml" in shell.written()
+    assert "runbook-sql.yaml" not in shell.written()
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe", b'{"a": ' * 2000])
@@ -155,9 +155,9 @@ def test_files_that_are_there_are_replaced_only_when_asked(shell):
     (shell.routes / "runbook-one-call.yaml").write_text("# mine\n", "utf-8")
     again = shell.run("runbook", "import", path)
     assert (again.code, "--force" in again.err) == (2, True)
-    assert shell.clear_delta()["runbook-one-call.yaml"] == "# mine\n"
+    assert shell.written()["runbook-one-call.yaml"] == "# mine\n"
     assert (shell.run("runbook", "import", "--force", path)).code == 0
-    assert "one-call:" in shell.clear_delta()["runbook-one-call.yaml"]
+    assert "one-call:" in shell.written()["runbook-one-call.yaml"]
 
 
 def test_an_export_of_what_is_not_there_names_the_nearest(shell):
