@@ -25,7 +25,7 @@ UNITS = {"kib": 1024, "mib": 1024**2, "gib": 1024**3}
 URL_FILE = "WORKER_AMQP_URL_FILE"
 TOKEN_FILE = "WORKER_ADMIN_TOKEN_FILE"  # noqa: S105 - the name of a variable
 FILES = {URL_FILE: "amqp_url", TOKEN_FILE: "admin_token"}
-SHORTEST_TOKEN = 16  # characters
+MIN_TOKEN = 16  # characters
 FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # variables of our tests, and of Kubernetes for a Service called `worker`
 
 
@@ -98,11 +98,11 @@ def token_text(value: Any) -> Any:
     """Refuse a token that can be guessed. The error does not quote it."""
     if isinstance(value, str):
         value = value.strip()
-        if len(value) < SHORTEST_TOKEN or not value.isascii():
+        if len(value) < MIN_TOKEN or not value.isascii():
             raise PydanticCustomError(
                 "admin_token",
                 "the token is shorter than {least} characters or holds characters other than ASCII: make one with `openssl rand -hex 32`",
-                {"least": SHORTEST_TOKEN},
+                {"least": MIN_TOKEN},
             )
     return value
 
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     admin_port: int = Field(8080, ge=0, le=65535, description="port of the status page, /livez, /readyz and /metrics; 0 takes a free port, which the log names")
     admin_token: Annotated[SecretStr | None, BeforeValidator(token_text)] = Field(
         None,
-        description=f"token with which an operator may act and see bodies on the status page, at least {SHORTEST_TOKEN} characters; without one the page is read-only",
+        description=f"token with which an operator may act and see bodies on the status page, at least {MIN_TOKEN} characters; without one the page is read-only",
     )
     admin_hosts: Annotated[tuple[str, ...], BeforeValidator(host_names)] = Field(
         (), description="names under which browsers reach the status page, separated by commas; localhost and IP addresses are always valid"

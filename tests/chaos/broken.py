@@ -406,7 +406,7 @@ BREAKS = (
     Break(
         "a door's secret has a least length",
         "worker/config/callers.py",
-        "        if len(secret.strip()) < SHORTEST:\n",
+        "        if len(secret.strip()) < MIN_SECRET:\n",
         "        if False:\n",
         ("tests/unit/config/test_broken_route_files.py::test_check_prints_exactly_this",),
     ),
@@ -633,14 +633,14 @@ BREAKS = (
     Break(
         "headers with too many values are not read",
         "worker/broker/rabbitmq/lenient_decoding.py",
-        "if count > MOST_VALUES:",
+        "if count > MAX_VALUES:",
         "if False:",
         ("tests/flows/attacks/test_broker_deaths.py::test_headers_with_too_many_values_are_not_read_and_their_message_is_buried",),
     ),
     Break(
         "headers that are nested too deep are not read",
         "worker/broker/rabbitmq/lenient_decoding.py",
-        "if self._depth == MOST_DEPTH:",
+        "if self._depth == MAX_DEPTH:",
         "if False:",
         ("tests/flows/attacks/test_broker_deaths.py::test_headers_that_are_nested_too_deep_are_not_read_and_their_message_is_buried",),
     ),
@@ -885,7 +885,7 @@ BREAKS = (
     Break(
         "a long key of a message that waits takes little memory",
         "worker/flows/ordered/messages.py",
-        "return key if len(key) <= LONGEST_KEY else",
+        "return key if len(key) <= MAX_KEY else",
         "return key if key else",
         (f"{UNIT}/flows/test_waiting_keys.py::test_a_long_key_out_of_a_small_compressed_body_takes_little_memory_and_is_one_with_its_equals",),
     ),

@@ -16,7 +16,7 @@ from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.local.broker import EventRecorder, LocalBroker
 from worker.flows.local.delivery import LocalLedger
-from worker.flows.local.following import RunFollower, Told
+from worker.flows.local.following import OnStep, RunFollower
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.starting import with_started
 from worker.halo.interception import RequestRecorder
@@ -25,7 +25,7 @@ from worker.settings import Settings
 
 @asynccontextmanager
 async def open_follower(
-    routes: Routes, settings: Settings, runbook: Runbook, told: Told, recorder: RequestRecorder | None = None, events: EventRecorder | None = None
+    routes: Routes, settings: Settings, runbook: Runbook, on_step: OnStep, recorder: RequestRecorder | None = None, events: EventRecorder | None = None
 ) -> AsyncIterator[RunFollower]:
     """Open the follower of runs of this runbook and of the runbooks that it starts. `recorder` records writes, `events` records messages, and no step waits.
 
@@ -42,7 +42,7 @@ async def open_follower(
         flows = {
             each.name: (each, RunbookFlow(each, step_executor, LocalLedger(), evaluator, clock, routes.filled.hide, broker=broker).handle) for each in runbooks
         }
-        yield RunFollower(flows, broker, told, clock, pauses=events is None)
+        yield RunFollower(flows, broker, on_step, clock, pauses=events is None)
 
 
 @asynccontextmanager

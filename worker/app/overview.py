@@ -61,12 +61,12 @@ def route_object(
     place: RouteQueues, reports: Sequence[ReplicaReport], fresh: Sequence[ReplicaReport], pauses: Pauses, now: float, *, backlog: int | None, dead: int
 ) -> dict[str, Any]:
     """Return one route over all replicas. While no replica runs, the values that only replicas know come from the last reports."""
-    told = [route for report in reports for route in report.routes if route.name == place.name]
+    reported = [route for report in reports for route in report.routes if route.name == place.name]
     current = [route for report in fresh for route in report.routes if route.name == place.name]
     state, reason = state_of(place, current, pauses)
     waits = None if backlog is None else backlog + max((route.waiting for route in current), default=0)
-    success = max((route.last_success for route in told), default=0.0) or None
-    empty_at = max((route.empty_at for route in told), default=0.0)
+    success = max((route.last_success for route in reported), default=0.0) or None
+    empty_at = max((route.empty_at for route in reported), default=0.0)
     return {
         "name": place.name,
         "kind": place.kind,
@@ -101,12 +101,12 @@ def by_client(reports: Iterable[ReplicaReport]) -> list[list[ClientReport]]:
     return [found[name] for name in sorted(found)]
 
 
-def client_object(told: Sequence[ClientReport]) -> dict[str, Any]:
+def client_object(reported: Sequence[ClientReport]) -> dict[str, Any]:
     """Return one client: it is up if any replica can use it. Each replica counts its own requests against the shared limit."""
     return {
-        "name": told[0].name,
-        "up": any(each.up for each in told),
-        "reason": next((each.reason for each in sorted(told, key=lambda each: not each.up)), ""),
-        "budget_used": sum(each.budget_used for each in told),
-        "budget_limit": told[0].budget_limit,
+        "name": reported[0].name,
+        "up": any(each.up for each in reported),
+        "reason": next((each.reason for each in sorted(reported, key=lambda each: not each.up)), ""),
+        "budget_used": sum(each.budget_used for each in reported),
+        "budget_limit": reported[0].budget_limit,
     }

@@ -103,18 +103,18 @@ def own_reader(routes: Routes, text: str) -> Account:
 
 def warnings_of(routes: Routes) -> tuple[str, ...]:
     """Return a warning wherever these routes leave a sender without narrow rights."""
-    told = []
+    warnings = []
     for name, route in routes.publishers.items():
         if not route.bind:
-            told.append(unbound(route.queue, f"publisher {name}", "give the route a `bind` to an exchange of the sender"))
+            warnings.append(unbound(route.queue, f"publisher {name}", "give the route a `bind` to an exchange of the sender"))
     for name, runbook in routes.runbooks.items():
         if runbook.queue and not runbook.bind:
-            told.append(unbound(runbook.queue, f"runbook {name}", "give the runbook a `start.bind` to an exchange of the sender"))
+            warnings.append(unbound(runbook.queue, f"runbook {name}", "give the runbook a `start.bind` to an exchange of the sender"))
     both = sorted(inlets(routes) & outlets(routes))
-    told += [
+    warnings += [
         f"exchange {exchange} carries the worker's events and feeds a queue of the worker: a user who may write to it can forge events" for exchange in both
     ]
-    return tuple(told)
+    return tuple(warnings)
 
 
 def unbound(queue: str, owner: str, remedy: str) -> str:

@@ -26,11 +26,11 @@ logger = structlog.get_logger()
 RouteStates = tuple[bool, list[tuple[str, str, str]], tuple[str, ...]]
 """Readiness, name, state and reason of each route, and mistakes in files."""
 INTERVAL = 5.0  # seconds
-SOONER = 1.0  # seconds after which a replica reports a change of state
-MANY = 100  # routes; with more of them a replica reports at a third of the pace
-MOST_ASKED = 20  # queues whose depth the replica asks for in one report, at most
-LONGEST = 300  # characters of a reason
-MOST_PROBLEMS = 20
+CHANGE_DELAY = 1.0  # seconds after which a replica reports a change of state
+MANY_ROUTES = 100  # routes; with more of them a replica reports at a third of the pace
+MAX_SAMPLED_QUEUES = 20  # queues whose depth the replica asks for in one report, at most
+MAX_REASON = 300  # characters of a reason
+MAX_PROBLEMS = 20
 TOLD = ("the last poll", "a backfill", "one customer")
 """Beginnings of readiness details of a working route that `status` repeats."""
 
@@ -69,13 +69,13 @@ class Reporter:
         """Report at the interval, and soon after a change of state. Raises `BrokerError`."""
         while True:
             places = queues_by_route(self.routes())
-            pace = 1 if len(places) <= MANY else 3
+            pace = 1 if len(places) <= MANY_ROUTES else 3
             await self._sample_queues(broker, places)
             report = await self.report(places, pace * INTERVAL)
             await publish_report(broker, key, report)
-            until, told = self.clock.monotonic() + pace * INTERVAL, states_of(report)
-            while self.clock.monotonic() < until and self._states_now(places) == told:
-                await self.clock.sleep(pace * min(SOONER, INTERVAL))
+            until, reported = self.clock.monotonic() + pace * INTERVAL, states_of(report)
+            while self.clock.monotonic() < until and self._states_now(places) == reported:
+                await self.clock.sleep(pace * min(CHANGE_DELAY, INTERVAL))
 
     async def report(self, places: Sequence[RouteQueues], interval: float) -> ReplicaReport:
         """Return this replica's report; sends no request. It gathers thousands of routes in pieces, so that other work runs in between."""
@@ -86,7 +86,7 @@ class Reporter:
         routes = []
         for place, (_, state, reason) in zip(places, states, strict=True):
             label = (place.name,)
-            told = RouteReport(
+            report = RouteReport(
                 place.name,
                 place.kind,
                 state,
@@ -99,13 +99,13 @@ class Reporter:
                 waiting=int(ordered.get(label, 0)),
                 settled=int(settled.get(place.name, 0)),
             )
-            routes.append(told)
-        ready, problems = self.health.ready, tuple(self.problems()[:MOST_PROBLEMS])
+            routes.append(report)
+        ready, problems = self.health.ready, tuple(self.problems()[:MAX_PROBLEMS])
         return ReplicaReport(self.name, __version__, self.since, self.clock.now(), interval, ready, tuple(routes), self._clients(), problems)
 
     def _states_now(self, places: Sequence[RouteQueues]) -> RouteStates:
         """Return `states_of` of a report made now."""
-        return self.health.ready, self._states(places), tuple(self.problems()[:MOST_PROBLEMS])
+        return self.health.ready, self._states(places), tuple(self.problems()[:MAX_PROBLEMS])
 
     def _states(self, places: Sequence[RouteQueues]) -> list[tuple[str, str, str]]:
         """Return name, state and reason of each route."""
@@ -118,7 +118,7 @@ class Reporter:
         for place in places:
             consumes = place.kind == "webhook" or consuming.get((place.name,), 0) > 0
             state, reason = self._state(place, parts, of_route.get(place.name, []), consumes=consumes, causes=causes_of.get(place.name, []))
-            states.append((place.name, state, reason[:LONGEST]))
+            states.append((place.name, state, reason[:MAX_REASON]))
         return states
 
     def _causes(self) -> Mapping[str, list[str]]:
@@ -150,11 +150,11 @@ class Reporter:
 
     def _clients(self) -> tuple[ClientReport, ...]:
         up, used, limit = values_of(self.metrics.client_up), values_of(self.metrics.budget_used), values_of(self.metrics.budget_limit)
-        parts, told = self.health.parts, []
+        parts, clients = self.health.parts, []
         for (name,), value in sorted(up.items()):
-            reason = parts[part].detail[:LONGEST] if (part := f"client {name}") in parts else ""
-            told.append(ClientReport(name, value > 0, int(used.get((name,), 0)), int(limit.get((name,), 0)) or None, reason))
-        return tuple(told)
+            reason = parts[part].detail[:MAX_REASON] if (part := f"client {name}") in parts else ""
+            clients.append(ClientReport(name, value > 0, int(used.get((name,), 0)), int(limit.get((name,), 0)) or None, reason))
+        return tuple(clients)
 
     async def _counts(self) -> dict[str, float]:
         """Return the number of settled messages, deliveries or published events of each route since the start."""
@@ -183,7 +183,7 @@ class Reporter:
             elif place.queues:
                 busy.append(place)
         self._settled = settled | {place.name: settled.get(place.name, 0.0) for place in places}
-        for place in sorted(busy, key=lambda each: self._empty_at.get(each.name, 0.0))[-MOST_ASKED:]:
+        for place in sorted(busy, key=lambda each: self._empty_at.get(each.name, 0.0))[-MAX_SAMPLED_QUEUES:]:
             depths = [await broker.queue_depth(queue) for queue in place.queues]
             if not any(depths) and not ordered.get((place.name,), 0):
                 self._empty_at[place.name] = self.clock.now()

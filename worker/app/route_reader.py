@@ -15,7 +15,7 @@ from worker.core.errors import ConfigError, Problem
 from worker.evaluator.process import environment
 
 MODULE: Final = "worker.config.reload_process"
-LONGEST: Final = 300.0  # seconds; 500 routes take about 3
+READ_TIMEOUT: Final = 300.0  # seconds; 500 routes take about 3
 
 
 class RouteReader:
@@ -29,19 +29,19 @@ class RouteReader:
         """Return the routes of the present files. Unchanged definitions are the same objects. Raises `ConfigError`, also when the process fails."""
         before = self._running()
         try:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(READ_TIMEOUT):
                 data = await self._asked(pickle.dumps(ReloadRequest(self._files, dict(before.sources)), pickle.HIGHEST_PROTOCOL))
         except TimeoutError:
-            raise self._failed(f"did not end within {LONGEST:.0f} s") from None
+            raise self._failed(f"did not end within {READ_TIMEOUT:.0f} s") from None
         except OSError as error:
             raise self._failed(f"cannot be started: {error.strerror or error}") from None
         try:
-            told = pickle.loads(data)  # noqa: S301  from a process of our own
+            result = pickle.loads(data)  # noqa: S301  from a process of our own
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):  # the process stopped in the middle, or runs other code than this one
-            told = None
-        if not isinstance(told, ReloadResult):
+            result = None
+        if not isinstance(result, ReloadResult):
             raise self._failed("gave no answer")
-        return merged(before, told)
+        return merged(before, result)
 
     async def _asked(self, question: bytes) -> bytes:
         process = await asyncio.create_subprocess_exec(

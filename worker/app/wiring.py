@@ -57,7 +57,7 @@ class Wiring:
 
     `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text; `replies`: publishes direct replies.
 
-    `taken`: queues that no sender may name for results. All routes share this one set: it grows with their number.
+    `closed_to_replies`: queues that no sender may name for results. All routes share this one set: it grows with their number.
     """
 
     routes: Routes
@@ -72,7 +72,7 @@ class Wiring:
     services: ConsumerServices
     hide: Callable[[str], str]
     replies: DirectReplies
-    taken: frozenset[str]
+    closed_to_replies: frozenset[str]
     shared: AnswerCache = field(default_factory=lambda: AnswerCache(monotonic))
     """The reads that subscribers of this replica share."""
 
@@ -117,7 +117,7 @@ class Wiring:
         return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _answer(self, route: Publisher) -> Answer:
-        rule = ReplyRule(route.reply_to, self.taken)
+        rule = ReplyRule(route.reply_to, self.closed_to_replies)
         return ResultSender(route.name, route.result, rule, self.current, self.replies.publish, self.services.clock, self.services.metrics).send
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:

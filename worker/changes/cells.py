@@ -13,7 +13,7 @@ from worker.core.exact_numbers import loads
 INT = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-LONGEST = 400  # characters of a number
+MAX_DIGITS = 400  # characters of a number
 BOOLS = {"true": True, "1": True, "false": False, "0": False}
 EXPECTED = {
     "int": "a whole number such as 12",
@@ -65,14 +65,14 @@ def text(value: Any) -> str | None:
 def whole_number(value: Any) -> int:
     if type(value) is int:
         return value
-    if isinstance(value, str) and len(value) <= LONGEST and INT.fullmatch(value):
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and INT.fullmatch(value):
         return int(value)
     raise UnfitCell
 
 
 def number(value: Any) -> Any:
     """Return the number with every digit: `int`, `float`, or `Decimal` where a double does not hold it. Raises `UnfitCell`."""
-    if isinstance(value, str) and len(value) <= LONGEST and NUMBER.fullmatch(value):
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and NUMBER.fullmatch(value):
         return loads(value.encode())
     if isinstance(value, (bool, str, list, dict)):
         raise UnfitCell

@@ -100,7 +100,7 @@ class BackfillContext(CursorContext):
             made.append(change(Backfill.of(baton.backfill)))
             return replace(baton, backfill=made[-1].as_object())
 
-        await replace_baton(broker, SystemClock(), self.route.name, successor, patience=self.longest)
+        await replace_baton(broker, SystemClock(), self.route.name, successor, max_wait=self.longest)
         return made[-1]
 
     async def _found(self, broker: Broker) -> Backfill | None:
@@ -141,10 +141,10 @@ class BackfillContext(CursorContext):
 def backfill_object(name: str, found: Backfill) -> dict[str, Any]:
     """Return the object that `--json` prints. `share`: from 0 to 1; `left_s`: seconds; null while unknown. `ended_at`: null while the backfill runs."""
     ends = None if found.left is None else stamp(datetime.fromtimestamp(found.at + found.left, UTC))
-    told = {"subscriber": name, "id": found.id, "state": found.state, "from": stamp(found.since), "until": stamp(found.until)}
+    document = {"subscriber": name, "id": found.id, "state": found.state, "from": stamp(found.since), "until": stamp(found.until)}
     counts = {"rows": found.rows, "published": found.published, "total": found.total, "share": found.share}
     return (
-        told
+        document
         | counts
         | {
             "left_s": None if found.left is None else round(found.left),

@@ -14,7 +14,7 @@ from yarl import URL
 from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.difference import CatalogueDifference, differences
 from worker.catalogue.errors import NotOpenApi
-from worker.catalogue.tenant import LARGEST, parse_openapi
+from worker.catalogue.tenant import MAX_BYTES, parse_openapi
 from worker.cli.check_formats import problem_object
 from worker.cli.console import errors, output, table, with_noun, write_json
 from worker.cli.problems import print_problems
@@ -91,7 +91,7 @@ def read_source(source: str, client: Client | None) -> Catalogue:
     try:
         if source.startswith(("http://", "https://")):
             return parse_openapi(asyncio.run(fetch_openapi(address_of(source), client)))
-        return parse_openapi(read_regular(Path(source), LARGEST))
+        return parse_openapi(read_regular(Path(source), MAX_BYTES))
     except (UnreadableFile, NotOpenApi) as error:
         raise ConfigError([Problem(source.partition("?")[0], 0, 0, f"it {error}")]) from None
 
@@ -115,8 +115,8 @@ def show(source: str, theirs: Catalogue, found: Sequence[CatalogueDifference]) -
             shown.add_row(each.change, f"{each.method} {each.path[1:]}", each.part, each.parameter or "", each.ours or "", each.theirs or "")
         console.print(shown)
     counts = Counter((each.change, "operation" if each.part == "operation" else "parameter") for each in found)
-    told = ", ".join(f"{with_noun(count, what)} {change}" for (change, what), count in sorted(counts.items())) or "no difference"
-    console.print(f"{source.partition('?')[0]}: {with_noun(len(theirs.operations()), 'operation')}; {told}", soft_wrap=True)
+    summary = ", ".join(f"{with_noun(count, what)} {change}" for (change, what), count in sorted(counts.items())) or "no difference"
+    console.print(f"{source.partition('?')[0]}: {with_noun(len(theirs.operations()), 'operation')}; {summary}", soft_wrap=True)
 
 
 def show_routes(problems: Sequence[Problem], *, exist: bool) -> None:

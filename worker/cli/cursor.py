@@ -116,11 +116,11 @@ class CursorContext:
     async def show(self, *, as_json: bool) -> int:
         async with self.broker() as broker:
             status = await read_status(broker, SystemClock(), self.route.name)
-        told = baton_object(self.route, status, self.longest)
+        found = baton_object(self.route, status, self.longest)
         if as_json:
-            write_json(told, indent=False)
+            write_json(found, indent=False)
         else:
-            for member, value in told.items():
+            for member, value in found.items():
                 output().print(f"{member.replace('_', ' '):12} {value}", soft_wrap=True)
         return GOOD
 
@@ -139,7 +139,7 @@ class CursorContext:
                 return replace(found, known=KnownRef()) if forgets else found
 
             patience = self.longest if move.waits and status.baton is not None else 0.0  # the command has already waited for a baton that it did not see
-            baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=patience)
+            baton = await replace_baton(broker, SystemClock(), self.route.name, successor, max_wait=patience)
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
 

@@ -11,7 +11,7 @@ from worker.config.loader import CompiledDirectory, compile_directory, route_fil
 from worker.core.errors import ConfigError, Problem, Undecodable
 from worker.core.json_codec import decode
 from worker.core.text_files import UnreadableFile, read_regular
-from worker.translation.copies import FOLDER, LARGEST, Kind, all_copies, copy_path
+from worker.translation.copies import FOLDER, MAX_BYTES, Kind, all_copies, copy_path
 from worker.translation.documents import Documents
 from worker.translation.importing import TranslatedDocument, Translation
 from worker.translation.route_text import route_text
@@ -30,7 +30,7 @@ def read_documents(files: Sequence[Path]) -> Documents:
     found, problems = Documents(), []
     for path in files:
         try:
-            found.add(decode(read_regular(path, LARGEST), LARGEST), path.name)
+            found.add(decode(read_regular(path, MAX_BYTES), MAX_BYTES), path.name)
         except (UnreadableFile, Undecodable) as error:
             problems.append(Problem(str(path), 0, 0, f"the file {error}" if isinstance(error, UnreadableFile) else str(error)))
     if problems:

@@ -250,5 +250,5 @@ def print_unexpected(error: Exception) -> None:
 
 def first_cause(error: Exception) -> str:
     """Return the type and the text of a failure; for a group also those of its first member, at any depth."""
-    told = f"{type(error).__name__}: {error}"
-    return f"{told}: {first_cause(error.exceptions[0])}" if isinstance(error, ExceptionGroup) else told
+    text = f"{type(error).__name__}: {error}"
+    return f"{text}: {first_cause(error.exceptions[0])}" if isinstance(error, ExceptionGroup) else text

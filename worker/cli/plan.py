@@ -124,9 +124,9 @@ async def print_plans(version: RouteVersion, inputs: Sequence[PlanInput], settin
                     write_json(version.secrets.hide_in(plan.as_object(number)), indent=False)
                 else:
                     show_plan(console, str(number), plan, version.secrets)
-    told = errors() if options.as_json else console
-    print_asked(told, asked, ask=options.ask)
-    told.print(Text(f"{with_noun(len(inputs), 'input')}: {summary(counts)}; nothing was sent", style="bold"), soft_wrap=True)
+    summary_console = errors() if options.as_json else console
+    print_asked(summary_console, asked, ask=options.ask)
+    summary_console.print(Text(f"{with_noun(len(inputs), 'input')}: {summary(counts)}; nothing was sent", style="bold"), soft_wrap=True)
     return FAILED if counts["dead"] else GOOD
 
 
@@ -165,7 +165,7 @@ async def compare(version: RouteVersion, other: RouteVersion, inputs: Sequence[P
             for sign, value, style in (("-", mismatch.expected, "red"), ("+", mismatch.found, "green")):
                 if value is not ABSENT:
                     console.print(Text(f"       {sign} {dumps(value).decode()}", style=style), soft_wrap=True)
-    told = errors() if options.as_json else console
+    summary_console = errors() if options.as_json else console
     verdict = f"{differing} of {with_noun(len(inputs), 'plan')} differ" if differing else f"{with_noun(len(inputs), 'plan')}, none differs"
-    told.print(Text(f"{verdict} from {options.against} (-); nothing was sent", style="bold"), soft_wrap=True)
+    summary_console.print(Text(f"{verdict} from {options.against} (-); nothing was sent", style="bold"), soft_wrap=True)
     return FAILED if differing else GOOD

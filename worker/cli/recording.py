@@ -17,7 +17,7 @@ from worker.cli.example_writer import NoPlace, add_examples
 from worker.config.automation import Runbook
 from worker.config.loader import load_routes
 from worker.config.routes import Publisher, Routes, Subscriber
-from worker.config.yaml_text import LARGEST_INTEGER
+from worker.config.yaml_text import MAX_INTEGER
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode
 from worker.core.masking import Masker
@@ -81,7 +81,7 @@ def fits_yaml(value: Any) -> bool:
     """Whether a route file can hold each number of the value exactly."""
     if isinstance(value, (dict, list)):
         return all(map(fits_yaml, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, Decimal) and not (isinstance(value, int) and abs(value) >= LARGEST_INTEGER)
+    return not isinstance(value, Decimal) and not (isinstance(value, int) and abs(value) >= MAX_INTEGER)
 
 
 async def expected(routes: Routes, settings: Settings, route: Route, inputs: list[Any]) -> list[dict[str, Any]]:

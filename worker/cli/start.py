@@ -64,15 +64,15 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     recorder = dry_recorder(options, runbook, routes.runbooks) if options.dry_run else None
     if options.answers and recorder is None:
         raise WrongInput("it is for `--dry-run`: without it the methods themselves answer", ANSWER)
-    told = StepPrinter(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
-    result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, told, options.limit)))
+    printer = StepPrinter(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
+    result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, printer, options.limit)))
     if options.as_json:
         write_json(result, indent=False)
     elif result["result"] == "timeout":
         errors().print(result["reason"], soft_wrap=True)
     elif recorder is not None:
         publishes = any(each.outlets for each in with_started([runbook], routes.runbooks))
-        told.console.print("dry run: no write was sent" + (" and no message published" if publishes else ""), soft_wrap=True)
+        printer.console.print("dry run: no write was sent" + (" and no message published" if publishes else ""), soft_wrap=True)
     return GOOD if result["result"] == "done" else FAILED
 
 
@@ -149,19 +149,19 @@ class StepPrinter:
         self.steps.append(step)
 
 
-async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, told: StepPrinter, limit: float) -> dict[str, Any]:
+async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, printer: StepPrinter, limit: float) -> dict[str, Any]:
     """Return the end of the run with its steps; `timeout` when the run does not end in time."""
     follower: RunFollower | None = None
     try:
-        async with asyncio.timeout(limit), open_follower(routes, settings, runbook, told.step, told.recorder, told.events) as follower:
+        async with asyncio.timeout(limit), open_follower(routes, settings, runbook, printer.step, printer.recorder, printer.events) as follower:
             end = await follower.follow(run)
     except TimeoutError:
         waited = "the expression engine" if follower is None else follower.waits_for
         reason = f"the run did not end within {format_duration(limit)}: it waited for {waited}"
-        return {"run": run.id, "result": "timeout", "reason": reason, "steps": told.steps}
+        return {"run": run.id, "result": "timeout", "reason": reason, "steps": printer.steps}
     if isinstance(end, Bury):
-        return {"run": run.id, "result": end.dead_class.value, "reason": end.reason, "steps": told.steps}
-    return {"run": run.id, "result": "done", "steps": told.steps}
+        return {"run": run.id, "result": end.dead_class.value, "reason": end.reason, "steps": printer.steps}
+    return {"run": run.id, "result": "done", "steps": printer.steps}
 
 
 def without_times(step: Mapping[str, Any]) -> dict[str, Any]:

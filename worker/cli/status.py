@@ -107,8 +107,8 @@ def rendered(found: Mapping[str, Any], console: Console, now: float) -> Renderab
 def replicas_line(found: Mapping[str, Any], now: float) -> Text:
     if not found["replicas"]:
         return Text("no replica is there: the worker is down, or its clock differs from this machine's by more than 5 s", style="red")
-    told = [f"{each['name']} {each['version']}, {'ready' if each['ready'] else 'NOT READY'}, up {span(now - each['since'])}" for each in found["replicas"]]
-    return Text("; ".join(told), style="" if all(each["ready"] for each in found["replicas"]) else "yellow")
+    replicas = [f"{each['name']} {each['version']}, {'ready' if each['ready'] else 'NOT READY'}, up {span(now - each['since'])}" for each in found["replicas"]]
+    return Text("; ".join(replicas), style="" if all(each["ready"] for each in found["replicas"]) else "yellow")
 
 
 def span(seconds: float | None) -> str:

@@ -25,7 +25,7 @@ from worker.state.keys import shared_key
 from worker.state.trace_stream import read_notes
 
 PLAIN = frozenset({"v", "t", "e", "r", "m", "c", "s", "i"})
-LONGEST = 200
+MAX_TEXT = 200
 STYLES = {"dead": "red", "parked": "red", "unrouted": "red", "retried": "yellow", "written": "green", "done": "green"}
 NOTHING = "nothing is known of it: it still waits in its queue (see `halo-worker status`), it is older than the stream halo.trace, or WORKER_TRACE is off"
 
@@ -92,10 +92,10 @@ def print_story(notes: Sequence[StoryNote]) -> None:
     for note in notes:
         records = " ".join(note.get("i", ()))
         record = f"{note['s']} {records}" if note.get("s") and records else ""
-        told = ", ".join(f"{name} {value}" for name, value in details(note).items())
-        cells = [iso(note["t"]), note["e"], note["r"], record, note.get("m", ""), told]
-        shown.add_row(*(Text(one_line(str(cell), LONGEST), style=STYLES.get(note["e"], "") if cell == note["e"] else "") for cell in cells))
+        detail = ", ".join(f"{name} {value}" for name, value in details(note).items())
+        cells = [iso(note["t"]), note["e"], note["r"], record, note.get("m", ""), detail]
+        shown.add_row(*(Text(one_line(str(cell), MAX_TEXT), style=STYLES.get(note["e"], "") if cell == note["e"] else "") for cell in cells))
     console.print(shown)
     ids = list(dict.fromkeys(note["c"] for note in notes if note.get("c")))
     if ids:
-        console.print(Text(f"correlation ids: {' '.join(one_line(each, LONGEST) for each in ids)}"), soft_wrap=True)
+        console.print(Text(f"correlation ids: {' '.join(one_line(each, MAX_TEXT) for each in ids)}"), soft_wrap=True)

@@ -86,13 +86,13 @@ def read_csv_table(path: Path, name: str) -> CsvTable:
 
 def read_rows(text: str, table: CsvTable) -> None:
     """Raises `csv.Error`."""
-    told = EXCEL.match(text)
-    if told is not None and told["separator"] not in SEPARATORS:
+    directive = EXCEL.match(text)
+    if directive is not None and directive["separator"] not in SEPARATORS:
         table.add_error(1, "the line `sep=` names a separator that is none of comma, semicolon and tab")
         return
-    first = 0 if told is None else text.count("\n", 0, told.end())
-    body = text if told is None else "\n" * first + text[told.end() :]
-    separator = separator_of(text) if told is None else told["separator"]
+    first = 0 if directive is None else text.count("\n", 0, directive.end())
+    body = text if directive is None else "\n" * first + text[directive.end() :]
+    separator = separator_of(text) if directive is None else directive["separator"]
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     for cells in reader:

@@ -67,7 +67,7 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
     if integration.auth.type == "halo":
         node.child("auth").child("type").add_error("`halo` takes the token of a client: write a client for each Halo, and no `customers`")
     login = integration.auth.login
-    each, told = {}, len(rows.general.target)
+    each, already = {}, len(rows.general.target)
     for view in rows.views:
         connection = validate(ConnectionDefinition, view.without_methods())
         if connection is None:
@@ -83,5 +83,5 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
         view.report()
         if view.is_valid:
             each[view.key] = replace(made, methods=methods, customer=view.key, values=view.values)
-    shorten(rows.general.target, told)
+    shorten(rows.general.target, already)
     return replace(integration, customers=Customers(definition.table, definition.at_once, each))

@@ -16,7 +16,7 @@ HOLDERS = frozenset({"auth", "headers"})
 NO_SECRETS = frozenset({"type", "client", "client_id", "scopes", "algorithm", "digest", "header", "in", "method", "path"})
 TEMPLATED = ("{{", "<<")
 PAIR = re.compile(r"(?P<name>[\w.-]+)(?P<between>[\"']?\s*:\s*)(?P<value>[^\s,}#][^,}#]*)")
-WIDEST = 160  # characters; of a longer line only the part near the place is shown
+MAX_WIDTH = 160  # characters; of a longer line only the part near the place is shown
 
 
 class Excerpts:
@@ -106,9 +106,9 @@ def line_start(text: str, number: int) -> int:
 def near(line: str, caret: int) -> tuple[str, int]:
     """The line, or the part of a long one around the place, and the index of the place in it."""
     line = line.rstrip()
-    if len(line) <= WIDEST:
+    if len(line) <= MAX_WIDTH:
         return line, min(caret, len(line))
-    begin = max(0, min(caret - WIDEST // 2, len(line) - WIDEST))
+    begin = max(0, min(caret - MAX_WIDTH // 2, len(line) - MAX_WIDTH))
     ahead = "…" if begin else ""
-    behind = "…" if begin + WIDEST < len(line) else ""
-    return ahead + line[begin : begin + WIDEST] + behind, caret - begin + len(ahead)
+    behind = "…" if begin + MAX_WIDTH < len(line) else ""
+    return ahead + line[begin : begin + MAX_WIDTH] + behind, caret - begin + len(ahead)

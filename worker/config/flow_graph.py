@@ -71,13 +71,13 @@ def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: 
 
 def check_pauses(runbook: Runbook, looping: Collection[str], beyond: Mapping[str, Collection[str]], steps: ConfigNode) -> None:
     """Warn of a loop in which no step waits: it repeats as fast as the answers arrive."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for name in looping:
         loop = {other for other in looping if other in beyond[name] and name in beyond[other]}
-        if name not in told and not any(runbook.steps[other].wait is not None for other in loop):
+        if name not in reported and not any(runbook.steps[other].wait is not None for other in loop):
             way = " → ".join(shortest_cycle(name, {other: targets(runbook.steps[other]) for other in runbook.steps}))
             steps.child(name).add_warning(f"the steps {way} repeat without a pause: put a step with `wait` between two rounds", key=True)
-        told |= loop
+        reported |= loop
 
 
 def outputs(step: Step) -> set[str]:

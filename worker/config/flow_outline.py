@@ -24,24 +24,24 @@ def step_label(step: Step) -> str:
     """The step in a few words."""
     match step:
         case Step(end=str() as end):
-            told = f"ends, {end}"
+            label = f"ends, {end}"
         case Step(method=Method() as method):
-            told = f"{method.full_name} ({method.verb})"
+            label = f"{method.full_name} ({method.verb})"
         case Step(action=Action() as action):
-            told = f"{action.name} on {step.client}"
+            label = f"{action.name} on {step.client}"
         case Step(wait=float() as seconds):
-            told = f"waits {format_duration(seconds)}"
+            label = f"waits {format_duration(seconds)}"
         case Step(publish=Publication() as publication):
-            told = f"publishes to exchange {publication.exchange}"
+            label = f"publishes to exchange {publication.exchange}"
         case Step(start=SubRunbook() as started):
-            told = f"starts runbook {started.runbook}{' and waits for its end' if started.waits else ''}"
+            label = f"starts runbook {started.runbook}{' and waits for its end' if started.waits else ''}"
         case Step(each=ForEach() as each):
-            told = f"for each {each.item}{f', {each.parallel} at a time' if each.parallel > 1 else ''}"
+            label = f"for each {each.item}{f', {each.parallel} at a time' if each.parallel > 1 else ''}"
         case Step(sets=names) if names:
-            told = f"sets {', '.join(names)}"
+            label = f"sets {', '.join(names)}"
         case _:
-            told = "which way?"
-    return f"{step.name}: {told}"
+            label = "which way?"
+    return f"{step.name}: {label}"
 
 
 def edges(step: Step) -> Iterator[tuple[str, str]]:

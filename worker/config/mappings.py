@@ -116,9 +116,9 @@ def required_value(result: Any, missing: MissingRule) -> Any:
     if not isinstance(result, Undefined):
         return result
     if missing == "fail" and (gaps := gaps_of(result)):
-        told = [f"`{gap.member}` is missing: {gap.place} yields nothing" if gap.member else f"{gap.place} yields nothing" for gap in gaps[:SHOWN]]
+        reasons = [f"`{gap.member}` is missing: {gap.place} yields nothing" if gap.member else f"{gap.place} yields nothing" for gap in gaps[:SHOWN]]
         more = f"; and {len(gaps) - SHOWN} more" if len(gaps) > SHOWN else ""
-        raise ExpressionError("; ".join(told) + more)
+        raise ExpressionError("; ".join(reasons) + more)
     return None
 
 

@@ -14,7 +14,7 @@ from worker.core.topology import AmqpExchange, event_exchange, is_own, order_loc
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NAME_CHARACTERS = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
-LONGEST = 100
+MAX_NAME = 100
 OWN_NAMES = frozenset(("clients", "integrations"))
 
 
@@ -22,8 +22,8 @@ def check_names(definitions: Sequence[ConfigNode]) -> None:
     """Check that names have plain characters, and are unique among clients, among integrations, and among all routes."""
     seen: dict[tuple[str, str], ConfigNode] = {}
     for node in definitions:
-        if not NAME.fullmatch(node.name) or len(node.name) > LONGEST:
-            node.add_key_error(f"`{node.name}` cannot be a name: {NAME_CHARACTERS}, at most {LONGEST}")
+        if not NAME.fullmatch(node.name) or len(node.name) > MAX_NAME:
+            node.add_key_error(f"`{node.name}` cannot be a name: {NAME_CHARACTERS}, at most {MAX_NAME}")
         first = seen.setdefault((node.kind if node.kind in OWN_NAMES else "routes", node.name), node)
         if first is not node:
             node.add_key_error(f"the name `{node.name}` is taken: it is defined under `{first.kind}` in {first.reference()}")

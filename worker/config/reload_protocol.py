@@ -52,18 +52,18 @@ class ReloadResult:
     mistakes: tuple[Problem, ...] = ()
 
 
-def answer(asked: ReloadRequest) -> ReloadResult:
+def answer(request: ReloadRequest) -> ReloadResult:
     """Read, check and compile all files."""
     try:
-        loaded = asked.files.load()
+        loaded = request.files.load()
     except ConfigError as error:
         return ReloadResult(mistakes=tuple(error.problems))
     routes = loaded.routes
     names = {kind: tuple(getattr(routes, kind)) for kind in KINDS}
-    before = Routes(sources=asked.known)
+    before = Routes(sources=request.known)
     changed = changed_among(before, routes)
     alone: dict[str, Any] = {kind: {name: made for name, made in getattr(routes, kind).items() if defined_name(name) in changed} for kind in KINDS}
-    sources = {name: text for name, text in routes.sources.items() if asked.known.get(name) != text}
+    sources = {name: text for name, text in routes.sources.items() if request.known.get(name) != text}
     tables = routes.tables if FILES in sources else {}
     return ReloadResult(ValidRoutes(replace(routes, sources=sources, tables=tables, **alone), loaded.problems), names)
 
@@ -78,15 +78,15 @@ def changed_among(before: Routes, after: Routes) -> set[str]:
     return changed | woken  # the route that a webhook wakes depends on the clients of the subscriber
 
 
-def merged(before: Routes, told: ReloadResult) -> ValidRoutes:
+def merged(before: Routes, result: ReloadResult) -> ValidRoutes:
     """Return the present routes: known definitions stay the same objects. Raises `ConfigError`."""
-    if told.loaded is None or told.names is None:
-        raise ConfigError(told.mistakes)
-    new = told.loaded.routes
+    if result.loaded is None or result.names is None:
+        raise ConfigError(result.mistakes)
+    new = result.loaded.routes
     kinds: dict[str, Any] = {
-        kind: {name: getattr(new, kind)[name] if name in getattr(new, kind) else getattr(before, kind)[name] for name in told.names[kind]} for kind in KINDS
+        kind: {name: getattr(new, kind)[name] if name in getattr(new, kind) else getattr(before, kind)[name] for name in result.names[kind]} for kind in KINDS
     }
-    defined = {defined_name(name) for names in (*told.names.values(), (FILES,)) for name in names}
+    defined = {defined_name(name) for names in (*result.names.values(), (FILES,)) for name in names}
     sources = {name: new.sources[name] if name in new.sources else before.sources[name] for name in defined}
     tables = new.tables if FILES in new.sources else before.tables
-    return ValidRoutes(replace(new, sources=sources, tables=tables, **kinds), told.loaded.problems)
+    return ValidRoutes(replace(new, sources=sources, tables=tables, **kinds), result.loaded.problems)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.config.config_node import ConfigNode
-from worker.config.control_steps import MOST_STARTS, ForEach, Publication, SubRunbook
+from worker.config.control_steps import MAX_STARTS, ForEach, Publication, SubRunbook
 from worker.config.definition import Compiled, Definition, mistake
 from worker.config.graph import reachable_from, shortest_cycle
 from worker.config.mappings import MissingRule, member_name
@@ -21,8 +21,8 @@ from worker.core.header_fields import is_reserved
 from worker.core.suggest import choices
 
 OWN_EXCHANGES = "halo."
-LONGEST_HEADER = 255  # bytes of AMQP's short string
-MOST_PARALLEL = 50
+MAX_HEADER = 255  # bytes of AMQP's short string
+MAX_PARALLEL = 50
 
 
 def wait(value: Any) -> Any:
@@ -61,8 +61,8 @@ class PublicationDefinition(Definition):
 
 def compile_publication(definition: PublicationDefinition, node: ConfigNode, missing: MissingRule) -> Publication:
     for name, member in node.child("headers").members.items():
-        if len(name.encode()) > LONGEST_HEADER:
-            member.add_key_error(f"the name of a header has at most {LONGEST_HEADER} bytes")
+        if len(name.encode()) > MAX_HEADER:
+            member.add_key_error(f"the name of a header has at most {MAX_HEADER} bytes")
         elif is_reserved(name):
             member.add_key_error(f"`{name}` cannot be the name of a header here: RabbitMQ or the worker gives it a meaning")
         elif isinstance(member.value, (dict, list)):
@@ -106,7 +106,7 @@ def warn_of_cycles(runbook: ConfigNode, references: References) -> None:
     for step in runbook.child("steps").members.values():
         if (first := step.child("start").value) in books and runbook.name in {first} | reachable_from(first, started):
             way = " → ".join([runbook.name, *(shortest_cycle(runbook.name, started)[1:])])
-            step.child("start").add_warning(f"the runbooks {way} start each other: the run fails where {MOST_STARTS} runs are below each other")
+            step.child("start").add_warning(f"the runbooks {way} start each other: the run fails where {MAX_STARTS} runs are below each other")
 
 
 def compile_each(members: Mapping[str, Any], node: ConfigNode, steps: tuple[str, ...], missing: MissingRule) -> ForEach:

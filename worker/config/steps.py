@@ -24,7 +24,7 @@ from worker.config.required import compile_required
 from worker.config.run_templates import BoundRunTemplate
 from worker.config.run_values import RunTemplate
 from worker.config.step_parts import (
-    MOST_PARALLEL,
+    MAX_PARALLEL,
     Items,
     PublicationDefinition,
     RunValues,
@@ -90,7 +90,7 @@ class StepDefinition(Definition):
     )
     item: Text = Field(default="Item", alias="as", description="The variable that holds the element.", examples=["Order"])
     do: Text | None = Field(default=None, description="The first step of each element; its steps end where a step has no `next`, or at an `end`.")
-    parallel: Annotated[int, Field(ge=1, le=MOST_PARALLEL)] = Field(default=1, description="Maximum elements under way at once; 1 keeps their order.")
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = Field(default=1, description="Maximum elements under way at once; 1 keeps their order.")
     into: RunValues | None = Field(
         default=None,
         description="Variables that collect a value of each element, in the order of the list; the values see the element's variables at its end.",

@@ -40,13 +40,13 @@ def load_valid_routes(directory: Path, environment: Mapping[str, str], secrets: 
 
     Raises `ConfigError` if a mistake belongs to no route file, and if no sound definition is left.
     """
-    left, told = Exclusions(), list[Problem]()
+    left, problems = Exclusions(), list[Problem]()
     while True:
         compiled = compile_directory(directory, environment, secrets, left=left)
         if not compiled.problems:
-            return ValidRoutes(compiled.routes, tuple(told))
-        told += compiled.problems if not told else []
+            return ValidRoutes(compiled.routes, tuple(problems))
+        problems += compiled.problems if not problems else []
         more = left.with_more(compiled.problems, compiled.definitions, whole_files=whole_files and left == Exclusions())
         if more == left or not more.files <= set(compiled.files):
-            raise ConfigError(told)
+            raise ConfigError(problems)
         left = more

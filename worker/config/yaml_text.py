@@ -28,7 +28,7 @@ from worker.core.errors import ConfigError, Problem
 
 MAX_DEPTH = 40
 MAX_CHARACTERS = 1_000_000
-LARGEST_INTEGER = 2**63
+MAX_INTEGER = 2**63
 PREFIX = "tag:yaml.org,2002:"
 CONSTRUCTED = frozenset(PREFIX + kind for kind in ("null", "bool", "int", "float"))
 QUOTE_VARIABLE = 'put a variable inside braces or brackets in quotes: {secret: "${NAME}"}'
@@ -133,7 +133,7 @@ class NodeBuilder:
             value = self._yaml.constructor.construct_object(ScalarNode(tag, event.value))
         except ValueError:
             value = math.inf
-        too_large = isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER
+        too_large = isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER
         if isinstance(value, float) and not math.isfinite(value):
             self._add_error(event, "a number that JSON cannot hold; put it in quotes if it is text")
         elif too_large or (isinstance(value, float) and Decimal(event.value) != Decimal(repr(value))):

@@ -56,11 +56,11 @@ def _sentence(value: Any) -> str:
 
 def _binding(errors: Mapping[str, Any]) -> str:
     """The members that Halo could not read, each with its first message. Messages quote the value, so each is cut before it."""
-    told = []
+    errors_by_member = []
     for name, messages in errors.items():
         message = messages[0] if isinstance(messages, list) and messages else messages
         if isinstance(message, str):
             said = mask_customer_data(PATH_TAIL.sub("", QUOTED.sub(MASK, message)).partition(": ")[0])
-            told.append(f"{name if MEMBER_NAME.fullmatch(name) else MASK}: {said}")
-    more = f" (and {len(told) - MEMBER_LIMIT} more)" if len(told) > MEMBER_LIMIT else ""
-    return "; ".join(told[:MEMBER_LIMIT]) + more
+            errors_by_member.append(f"{name if MEMBER_NAME.fullmatch(name) else MASK}: {said}")
+    more = f" (and {len(errors_by_member) - MEMBER_LIMIT} more)" if len(errors_by_member) > MEMBER_LIMIT else ""
+    return "; ".join(errors_by_member[:MEMBER_LIMIT]) + more

@@ -19,7 +19,7 @@ from worker.integrations.request_builder import build_call
 from worker.integrations.responses import to_exchange
 from worker.metrics import Metrics
 
-LONGEST = 16 * 1024  # characters: a longer header is refused by most servers
+MAX_TOKEN = 16 * 1024  # characters: a longer header is refused by most servers
 TROUBLE = {
     Fate.REJECTED: TokenErrorKind.REFUSED,
     Fate.AUTH: TokenErrorKind.REFUSED,
@@ -68,7 +68,7 @@ class LoginSource:
         token = text_at(self._login.token, exchange)
         if not token:
             return NoToken(f"no token: the answer of the login {name} holds none at {self._login.token}", TokenErrorKind.UNUSABLE)
-        if len(token) > LONGEST or not token.isascii() or header_problem(self._login.header, token):
+        if len(token) > MAX_TOKEN or not token.isascii() or header_problem(self._login.header, token):
             return NoToken(f"no token: the answer of the login {name} holds a token that no header can carry", TokenErrorKind.UNUSABLE)
         life = self._login.expires_in.find(exchange.documents.get(self._login.expires_in.root)).value
         return IssuedToken(token, life_of(life) or inf)

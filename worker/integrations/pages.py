@@ -19,8 +19,8 @@ from worker.core.url_paths import leaves_folder
 from worker.halo.transport import Answer, Call
 from worker.integrations.guard import MAX_RESPONSE_BYTES, same_place
 
-LONGEST_LINK = 8 * 1024
-LONGEST_HEADER = 64 * 1024
+MAX_LINK = 8 * 1024
+MAX_HEADER = 64 * 1024
 LINK = re.compile(r"""<([^<>]*)>((?:\s*+;\s*+[\w!#$&+.^`|~*-]++\s*+(?:=\s*+(?:"[^"]*"|[^\s";,]*+))?)*+)""")
 RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGNORECASE)
 
@@ -103,7 +103,7 @@ def with_items(document: Any, names: list[str], items: list[Any]) -> Any:
 
 def next_link(header: str) -> str:
     """Return the target of the link with the relation `next`, in the syntax of RFC 8288; empty without such a link."""
-    return next((target for target, relation in links(header[:LONGEST_HEADER]) if "next" in relation.lower().split()), "")
+    return next((target for target, relation in links(header[:MAX_HEADER]) if "next" in relation.lower().split()), "")
 
 
 def links(header: str) -> Iterator[tuple[str, str]]:
@@ -119,7 +119,7 @@ def own_address(target: str, current: URL, base: URL) -> URL:
         same = same_place(url, base) and url.raw_user is None and url.raw_password is None
     except (ValueError, TypeError):
         same, url = False, URL()
-    if len(target) > LONGEST_LINK or CONTROL_CHARACTERS.search(target) or not url.raw_host:
+    if len(target) > MAX_LINK or CONTROL_CHARACTERS.search(target) or not url.raw_host:
         raise CallRefused("the answer's next page is no address")
     if not same:
         raise CallRefused("the answer's next page leads to another scheme, host or port than the integration's own")

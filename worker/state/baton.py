@@ -13,7 +13,7 @@ from worker.core.errors import WorkerError
 
 VERSION = 1
 MAX_AHEAD = 2 * 86_400.0  # seconds by which clocks and time zones may differ
-LONGEST_WAIT = 400 * 86_400.0  # seconds; a schedule may be yearly
+MAX_WAIT = 400 * 86_400.0  # seconds; a schedule may be yearly
 MAX_COUNT = 2**53
 NUMBER = (int, float)
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -102,9 +102,9 @@ class Baton:
         times = {
             "epoch": self.epoch,
             "polled": self.polled,
-            "due": self.due - LONGEST_WAIT,
-            "poll_due": self.poll_due - LONGEST_WAIT,
-            "full_due": self.full_due - LONGEST_WAIT,
+            "due": self.due - MAX_WAIT,
+            "poll_due": self.poll_due - MAX_WAIT,
+            "full_due": self.full_due - MAX_WAIT,
         }
         late += [name for name, value in times.items() if value > now + MAX_AHEAD]
         if late:

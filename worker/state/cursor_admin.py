@@ -49,13 +49,13 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
         return BatonStatus(highest(batons), "waiting" if waiting else "due", born)
 
 
-async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, patience: float) -> Baton:
-    """Replace the baton by `successor(baton)`. Wait up to `patience` seconds while a replica holds it; then put `successor(None)`.
+async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, max_wait: float) -> Baton:
+    """Replace the baton by `successor(baton)`. Wait up to `max_wait` seconds while a replica holds it; then put `successor(None)`.
 
     If `successor` raises, the exception propagates and the baton stays in its place.
     """
     await ensure_baton(broker, clock, subscriber)
-    until = clock.monotonic() + patience
+    until = clock.monotonic() + max_wait
     while True:
         async with broker.channel(publishing=True) as channel:
             taken = await get_batons(broker, channel, subscriber)

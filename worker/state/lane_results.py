@@ -23,7 +23,7 @@ LOCK_RETRY = 0.1  # seconds
 DEEPER = 72  # levels: a variable may be as deep as any document
 SMALL = 32 * 1024  # bytes of a part that is read for any iteration
 PART = "part of "  # begins the message ids of parts; parts of an older worker have other ids, and are read
-LONGEST_ID = 200  # characters; a longer key, of deeply nested iterations, is only in the body
+MAX_ID = 200  # characters; a longer key, of deeply nested iterations, is only in the body
 
 
 IsOver = Callable[[str], Awaitable[bool]]
@@ -112,7 +112,7 @@ def check_total(size: int, values: int) -> None:
 
 def id_of(key: str) -> str:
     """The message id of an iteration's parts. Empty for a key that is too long: the broker's port then gives each part a new id."""
-    return f"{PART}{key}" if len(key) <= LONGEST_ID else ""
+    return f"{PART}{key}" if len(key) <= MAX_ID else ""
 
 
 def keep_own_parts(key: str) -> Keep:

@@ -112,8 +112,8 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
             while batch := await reader.batch(within):
                 within = QUIET
                 for delivery in batch:
-                    if (told := report_in(delivery, key)) is not None and told["at"] >= newest.get(told["name"], told)["at"]:
-                        newest[told["name"]] = told
+                    if (report := report_in(delivery, key)) is not None and report["at"] >= newest.get(report["name"], report)["at"]:
+                        newest[report["name"]] = report
                     await asyncio.sleep(0)
     except BrokerError:
         if broker.lost:
@@ -129,7 +129,7 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
 def report_in(delivery: Delivery, key: bytes) -> Mapping[str, Any] | None:
     """The document of a report, None if no worker wrote it. Only the newest becomes a `ReplicaReport`: it may have thousands of routes."""
     try:
-        told = unseal(delivery.message.body, key, STATUS)
+        document = unseal(delivery.message.body, key, STATUS)
     except Undecodable:
         return None
-    return told if "name" in told and "at" in told else None
+    return document if "name" in document and "at" in document else None

@@ -15,7 +15,7 @@ from worker.core.ports import Broker, Clock
 from worker.core.topology import ECHOES, echoes_topology
 from worker.metrics import Metrics
 from worker.state.stream_follower import MARGIN, Batch, StreamFollower
-from worker.state.write_index import KEPT, NotAWriteNotice, WriteFootprint, WriteIndex, WriteNotice
+from worker.state.write_index import WRITE_LIFETIME, NotAWriteNotice, WriteFootprint, WriteIndex, WriteNotice
 
 logger = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class WriteNotices:
         self._metrics = Metrics() if metrics is None else metrics
         self._broker: Broker | None = None
         self._index = WriteIndex()
-        self._follower = StreamFollower(ECHOES, echoes_topology(), clock, kept=KEPT)
+        self._follower = StreamFollower(ECHOES, echoes_topology(), clock, kept=WRITE_LIFETIME)
         self._changed = asyncio.Event()
         self._marks: set[str] = set()
 

@@ -20,7 +20,7 @@ LOOP = -98
 """The `end_step` that leads back to the beginning of the iteration."""
 EDGES: Mapping[Kind, int] = {"condition": 12, "method": 17, "action": 18, "begin": 22, "continue": 23, "sleep": 32}
 """The `action_type` of the ways out of each kind."""
-MOST_STEPS = 2000
+MAX_STEPS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ def read_steps(document: Mapping[str, Any], report: TranslationReport) -> HaloSt
     if not isinstance(rows, list) or not rows:
         report.refuse("steps", "the runbook has no steps" if rows in (None, []) else "`steps` is not a list")
         return None
-    if len(rows) > MOST_STEPS:
-        report.refuse("steps", f"the runbook has {len(rows):,} steps; at most {MOST_STEPS:,} are translated")
+    if len(rows) > MAX_STEPS:
+        report.refuse("steps", f"the runbook has {len(rows):,} steps; at most {MAX_STEPS:,} are translated")
         return None
     before = len(report.refusals)
     found: dict[int, HaloStep] = {}

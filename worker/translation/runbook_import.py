@@ -20,7 +20,7 @@ from worker.translation.texts import jsonata_name, jsonata_path, read_variable
 from worker.translation.variable_scopes import check_scopes, is_after_any
 
 ELEMENTS = "variables that an element sets end with it; its texts are put into longer text without quotes, also without `!`"
-MOST_STEPS = 10_000
+MAX_STEPS = 10_000
 """The largest `step_limit`: Halo's own limit is not known."""
 
 
@@ -83,8 +83,8 @@ def import_runbook(document: Mapping[str, Any], name: str, around: ImportContext
         report.add("input_variables", ", ".join(inputs.values), f"the step `{first}` sets them")
     definition: dict[str, Any] = {"start": start} | ({"input": inputs.paths} if inputs.paths else {}) | {"first": first}
     if any(is_after_any(steps.steps[number].ways, number, steps, beyond=None) for number in reached):
-        definition["step_limit"] = MOST_STEPS
-        report.add("steps", "steps that repeat", f"step_limit: {MOST_STEPS}", "a run fails after this number of steps")
+        definition["step_limit"] = MAX_STEPS
+        report.add("steps", "steps that repeat", f"step_limit: {MAX_STEPS}", "a run fails after this number of steps")
     ordered = {first: chart.steps[first]} | chart.steps
     return ImportedRunbook(definition | {"steps": ordered}, dict(chart.names), tuple(chart.added))
 

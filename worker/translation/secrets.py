@@ -21,7 +21,7 @@ SECRETS = (
     re.compile(rf"\b(?:{PARAMETER})=(?P<secret>[^\s&;,'\"<\ue000]+)", re.IGNORECASE),
 )
 MEMBER = re.compile(r'"(?P<name>[^"\\]+)"\s*:\s*"(?P<secret>(?:\\.|[^"\\<\ue000])+)"')
-SHORTEST = 8  # characters: a shorter value is replaced only in its own place, since it may be part of an ordinary word
+MIN_SECRET = 8  # characters: a shorter value is replaced only in its own place, since it may be part of an ordinary word
 RESERVED = "the document uses the characters U+E000 and U+E001, which the translation needs"
 
 
@@ -73,7 +73,7 @@ class SecretExtractor:
         """Replace a secret that was found in one place in all other places."""
         match value:
             case str():
-                for secret in sorted((each for each in self._names if len(each) >= SHORTEST), key=len, reverse=True):
+                for secret in sorted((each for each in self._names if len(each) >= MIN_SECRET), key=len, reverse=True):
                     value = value.replace(secret, f"{BEGIN}{self._names[secret]}{END}")
                 return value
             case list():

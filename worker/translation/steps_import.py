@@ -16,7 +16,7 @@ from worker.translation.texts import jsonata_name, jsonata_path, read_variable, 
 
 ACTIONS: Mapping[int, str] = {1: "create_ticket", 2: "update_ticket", 3: "create_action", 4: "create_user", 5: "create_user"}
 """Halo API actions by `auto_action_type`."""
-LONGEST_SLEEP = 30 * 86400
+MAX_SLEEP = 30 * 86400
 DOUBT = "Halo takes the failure way after a call of unknown result; here the run is parked, so that nothing is done twice"
 KEPT = "the worker first reads the ticket, and sends its type and customer too, which Halo needs"
 
@@ -83,8 +83,8 @@ class StepTranslation:
         duration = step.document.get("duration")
         if duration is None:
             duration = 0
-        if not is_number(duration) or not 0 <= duration <= LONGEST_SLEEP:
-            raise Untranslatable(f"the duration of the sleep is not a whole number of seconds up to {LONGEST_SLEEP:,}")
+        if not is_number(duration) or not 0 <= duration <= MAX_SLEEP:
+            raise Untranslatable(f"the duration of the sleep is not a whole number of seconds up to {MAX_SLEEP:,}")
         self._report.add(
             step.name, f"sleep {duration} s", f"wait: {duration}s" if duration else "a condition that always holds, since there is nothing to wait for"
         )

@@ -11,7 +11,7 @@ import pytest
 from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.app.letters.context import LettersContext
 from worker.app.page import letter_content
-from worker.app.page.letter_content import LARGEST, content_of
+from worker.app.page.letter_content import MAX_BODY, content_of
 from worker.app.page.letter_index import LetterIndex
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
@@ -52,8 +52,8 @@ async def test_a_letter_is_shown_with_its_body_and_can_be_edited(content):
 
 async def test_a_body_too_large_for_a_page_is_neither_masked_nor_written_out(content, monkeypatch):
     """Doing so took seconds for 16 MB, in which the worker did nothing else."""
-    whole = json.dumps([{"i": number} for number in range(LARGEST // 9)]).encode()
-    assert len(whole) > LARGEST
+    whole = json.dumps([{"i": number} for number in range(MAX_BODY // 9)]).encode()
+    assert len(whole) > MAX_BODY
     seen: list[int] = []
     original = letter_content.headers_and_body
 

@@ -105,12 +105,12 @@ async def test_many_viewers_share_one_read_and_wait_for_it_only_a_moment():
         await go.wait()
         return "value"
 
-    shared = CachedRead(read, SystemClock(), every=60.0, patience=0.01)
+    shared = CachedRead(read, SystemClock(), every=60.0, viewer_wait=0.01)
     seen = await asyncio.gather(*(shared.get() for _ in range(100)))
     assert (reads, {each.pending for each in seen}) == (1, {True})
     go.set()
     await shared.close()
-    shared = CachedRead(read, SystemClock(), every=60.0, patience=60.0)
+    shared = CachedRead(read, SystemClock(), every=60.0, viewer_wait=60.0)
     assert {each.value for each in await asyncio.gather(*(shared.get() for _ in range(100)))} == {"value"}
     assert reads == 2
     await shared.refresh()
@@ -126,7 +126,7 @@ async def test_a_read_that_fails_keeps_the_last_value_and_says_why():
             raise answer
         return answer
 
-    shared = CachedRead(read, SystemClock(), every=60.0, patience=60.0)
+    shared = CachedRead(read, SystemClock(), every=60.0, viewer_wait=60.0)
     first = await shared.get()
     await shared.refresh()
     second = await shared.get()
@@ -158,6 +158,6 @@ async def test_what_the_letter_of_a_run_carries_packed_is_not_unpacked_for_the_l
         raise AssertionError(text[:20])
 
     run = Run("r1", "rb", step="book", callers=(waiting_caller(Run("r1", "rb", step="each", each=Iteration(ElementList.of([1, 2]))), Step("each")),))
-    monkeypatch.setattr(run_message, "unpacked", unpacked)
+    monkeypatch.setattr(run_message, "decompressed", unpacked)
     assert run_in(run.message()) == ("r1", "book")
     assert run_in(Message(b"[]")) == run_in(Message(b"x")) == run_in(Message(b'{"id":7}')) == ("", "")

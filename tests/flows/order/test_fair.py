@@ -124,8 +124,8 @@ async def test_beyond_its_bound_the_flood_stays_in_the_queue_and_all_of_it_is_do
 
 
 async def test_a_customer_that_fills_the_route_is_told_without_its_name(memory_job, halos, monkeypatch):
-    monkeypatch.setattr(waiting_report, "MANY", 10)
-    monkeypatch.setattr(waiting_report, "LONG", 0.0)
+    monkeypatch.setattr(waiting_report, "MIN_MESSAGES", 10)
+    monkeypatch.setattr(waiting_report, "DOMINANT_AFTER", 0.0)
     monkeypatch.setattr(consumer, "REPORT_INTERVAL", 0.01)
     halo = await halos(create_seconds=0)
     held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=None))

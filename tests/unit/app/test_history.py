@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from worker.app.page.history import MINUTE, MINUTES, MOST_SERIES, History
+from worker.app.page.history import MAX_SERIES, MINUTE, MINUTES, History
 from worker.state.reports import ClientReport, ReplicaReport, RouteReport
 
 START = 30_000_000  # a minute since 1970
@@ -97,7 +97,7 @@ def crowd(names, now):
 
 
 def test_each_route_has_its_series_however_many_there_are():
-    day, names = Day(), [f"r{number}" for number in range(MOST_SERIES)]
+    day, names = Day(), [f"r{number}" for number in range(MAX_SERIES)]
     for _ in range(2):
         day.time.minute += 1
         day.history.add([crowd(names, day.time.now())], day.time.now())
@@ -109,7 +109,7 @@ def test_names_that_come_and_go_do_not_fill_the_memory():
     day = Day()
     for minute in range(10):
         day.time.minute += 1
-        day.history.add([crowd([f"r{minute}-{number}" for number in range(MOST_SERIES // 4)], day.time.now())], day.time.now())
+        day.history.add([crowd([f"r{minute}-{number}" for number in range(MAX_SERIES // 4)], day.time.now())], day.time.now())
     assert not isnan(day.history.of("lag", "r9-0").values[-1])
     assert not isnan(day.history.of("lag", "r8-0").values[-2])
     assert all(isnan(value) for value in day.history.of("lag", "r7-0").values), "the oldest go first"

@@ -210,7 +210,7 @@ async def test_a_process_that_ends_badly_is_a_mistake_that_is_told(tmp_path, mon
 
 async def test_a_process_that_never_ends_is_ended(tmp_path, monkeypatch):
     before = files(tmp_path, defined()).load().routes
-    monkeypatch.setattr(route_reader, "LONGEST", 0.01)
+    monkeypatch.setattr(route_reader, "READ_TIMEOUT", 0.01)
     with pytest.raises(ConfigError, match="did not end within"):
         await read_again(tmp_path, before, defined(4))
 

@@ -76,7 +76,7 @@ async def test_a_change_without_a_stamp_is_published_and_nothing_is_asked():
 
 
 async def test_what_an_operator_wants_once_more_is_published_whosever_it_is():
-    assert await check(Stream()).echoes([CHANGE], known(), ScanContext(again=datetime(2026, 1, 1, tzinfo=UTC))) == []
+    assert await check(Stream()).echoes([CHANGE], known(), ScanContext(republish_since=datetime(2026, 1, 1, tzinfo=UTC))) == []
 
 
 async def test_where_the_stream_cannot_be_read_everything_is_published_and_the_turn_waits_but_once():

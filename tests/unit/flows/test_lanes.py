@@ -6,10 +6,10 @@ from worker.flows.ordered.lanes import LaneEntry, Lanes, MessageKeys
 
 
 def arrived(
-    lanes: Lanes[str], number: int, key: str | None = "a", *, customer: str = "", item: str = "", due: float = 0.0, careful: bool = False
+    lanes: Lanes[str], number: int, key: str | None = "a", *, customer: str = "", item: str = "", due: float = 0.0, exclusive: bool = False
 ) -> LaneEntry[str]:
     entry = lanes.expect((number, f"m{number}"), MessageKeys(key, customer), 10)
-    assert lanes.arrive(entry, item or f"m{number}", progress=(0, 0), due=due, now=0.0, careful=careful) is None
+    assert lanes.arrive(entry, item or f"m{number}", progress=(0, 0), due=due, now=0.0, exclusive=exclusive) is None
     return entry
 
 
@@ -101,7 +101,7 @@ def test_messages_without_a_key_wait_for_nobody():
 def test_a_suspect_runs_alone():
     lanes: Lanes[str] = Lanes(4)
     first = arrived(lanes, 1, "a")
-    suspect = arrived(lanes, 2, "b", careful=True)
+    suspect = arrived(lanes, 2, "b", exclusive=True)
     third = arrived(lanes, 3, "c")
     assert started(lanes) == ["m1"]
     lanes.finish(first)

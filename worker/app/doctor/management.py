@@ -94,15 +94,15 @@ def cluster(nodes: list[dict[str, Any]], about: CheckSubject) -> Check:
 def policies(queues: list[dict[str, Any]], about: CheckSubject) -> Check:
     """Check that no policy drops or redirects messages of the worker."""
     tried = f"look for policies on {len(queues)} queues"
-    told = []
+    harmful = []
     for queue in queues:
         definition = queue.get("effective_policy_definition")
         if keys := [key for key in HARMFUL if isinstance(definition, dict) and key in definition]:
-            told.append(f"{queue['name']}: {', '.join(keys)} of policy {queue.get('policy') or '(operator)'}")
-    if told:
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""  # noqa: PLR2004 - enough to find the policy
+            harmful.append(f"{queue['name']}: {', '.join(keys)} of policy {queue.get('policy') or '(operator)'}")
+    if harmful:
+        more = f" and {len(harmful) - 5} more" if len(harmful) > 5 else ""  # noqa: PLR2004 - enough to find the policy
         return about.failed(
-            "policies", tried, "; ".join(told[:5]) + more, "let the policy's pattern leave out the worker's queues (halo.* and those of routes)"
+            "policies", tried, "; ".join(harmful[:5]) + more, "let the policy's pattern leave out the worker's queues (halo.* and those of routes)"
         )
     return about.good("policies", tried, "none drops or redirects messages")
 

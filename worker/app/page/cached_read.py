@@ -23,12 +23,12 @@ class CachedRead(Generic[T]):
     `rest`: a value stays fresh for at least `rest` times the duration of its read.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[T]], clock: Clock, *, every: float, rest: float = 4.0, patience: float = VIEWER_WAIT) -> None:
+    def __init__(self, read: Callable[[], Awaitable[T]], clock: Clock, *, every: float, rest: float = 4.0, viewer_wait: float = VIEWER_WAIT) -> None:
         self._read = read
         self._clock = clock
         self._every = every
         self._rest = rest
-        self._patience = patience
+        self._patience = viewer_wait
         self._seen: CachedValue[T] = CachedValue(None)
         self._next = float("-inf")
         self._reading: asyncio.Task[None] | None = None

@@ -16,7 +16,7 @@ from worker.web.page.model import UNKNOWN, Series
 logger = structlog.get_logger()
 MINUTES = 1440
 MINUTE = 60.0
-MOST_SERIES = 3000  # 5.6 kB each; only series in use may exceed the number, so that changing names cannot fill the memory
+MAX_SERIES = 3000  # 5.6 kB each; only series in use may exceed the number, so that changing names cannot fill the memory
 
 
 @dataclass(slots=True)
@@ -100,8 +100,8 @@ class History:
         ring.put(minute, value)
 
     def _drop_unused(self, minute: int) -> None:
-        """Drop the oldest series that have no sample of this minute, down to `MOST_SERIES`."""
-        surplus = len(self._rings) - MOST_SERIES
+        """Drop the oldest series that have no sample of this minute, down to `MAX_SERIES`."""
+        surplus = len(self._rings) - MAX_SERIES
         if surplus > 0:
             unused = sorted((ring.last, key) for key, ring in self._rings.items() if ring.last < minute)
             for _, key in unused[:surplus]:

@@ -11,7 +11,7 @@ import orjson
 from worker.app.letters.context import LettersContext
 from worker.app.letters.operations import LOCKED, LettersLocked
 from worker.app.letters.presentation import headers_and_body, properties
-from worker.app.page.letter_index import MOST
+from worker.app.page.letter_index import MAX_LETTERS
 from worker.core.exact_numbers import dumps
 from worker.core.message import Announced, Delivery, Message
 from worker.core.ports import Broker, Clock
@@ -21,10 +21,10 @@ from worker.flows.dead.plan import SENDING_KINDS, MarkDone, Replay, ReplayPlan, 
 from worker.flows.dead.queue_scan import open_scan
 from worker.web.page.model import LetterContent, LetterRow
 
-LARGEST = 512 * 1024  # bytes of a body that the page shows: masking and writing a larger one would block the worker
-LONGEST = 100_000  # characters that are shown
-MOST_EDITED = 200_000  # characters of a body that a form takes
-SEARCHED = MOST + 1000  # letters; since the list was made, other letters may have arrived before it
+MAX_BODY = 512 * 1024  # bytes of a body that the page shows: masking and writing a larger one would block the worker
+MAX_SHOWN = 100_000  # characters that are shown
+MAX_EDITED = 200_000  # characters of a body that a form takes
+SEARCHED = MAX_LETTERS + 1000  # letters; since the list was made, other letters may have arrived before it
 
 
 async def content_of(broker: Broker, clock: Clock, context: LettersContext, row: LetterRow) -> LetterContent | None:
@@ -52,7 +52,7 @@ async def content_of(broker: Broker, clock: Clock, context: LettersContext, row:
 
 def described_letter(context: LettersContext, dead_queue: DeadQueue, letter: Letter, delivery: Delivery) -> LetterContent:
     message = delivery.message
-    large = len(message.body) > LARGEST
+    large = len(message.body) > MAX_BODY
     headers, body = headers_and_body(letter, replace(message, body=b"null") if large else message, reveal=False)
     if large:
         body = f"({len(message.body):,} bytes, too large for this page: `halo-worker dead show --json`)"
@@ -88,7 +88,7 @@ def editable(letter: Letter, message: Message) -> str:
     if body is None or isinstance(body, str):
         return ""
     text = text_of(body)
-    return text if len(text) <= MOST_EDITED else ""
+    return text if len(text) <= MAX_EDITED else ""
 
 
 def text_of(value: object) -> str:
@@ -96,4 +96,4 @@ def text_of(value: object) -> str:
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more characters: `halo-worker dead show --json`"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN:,} more characters: `halo-worker dead show --json`"

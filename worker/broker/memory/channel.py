@@ -134,7 +134,7 @@ class MemoryChannel:
         if held is None:
             self.close(f"delivery {tag} was acknowledged twice")
         elif held.consumer is not None:
-            held.consumer.in_hand -= 1
+            held.consumer.unacked -= 1
         return held
 
     def close(self, why: str) -> None:

@@ -29,12 +29,12 @@ class MemoryConsumer:
     limit: int
     deliver: Callable[[QueueEntry], None]
     on_cancelled: Callable[[str], None]
-    in_hand: int = 0
+    unacked: int = 0
     position: int = 0
 
     @property
     def has_room(self) -> bool:
-        return not self.limit or self.in_hand < self.limit
+        return not self.limit or self.unacked < self.limit
 
 
 def dead_letter(entry: QueueEntry, queue: str, reason: str) -> Message:

@@ -123,7 +123,7 @@ class MemoryQueue:
         self._expire()
         while self._ready and (consumer := self._free_consumer()):
             entry = self._ready.popleft()
-            consumer.in_hand += 1
+            consumer.unacked += 1
             consumer.deliver(entry)
             self._expire()
         self._arm()

@@ -101,5 +101,5 @@ class MemoryStream:
             while consumer.has_room and consumer.position < self._first + len(self._log):
                 entry = self._log[consumer.position - self._first]
                 consumer.position += 1
-                consumer.in_hand += 1
+                consumer.unacked += 1
                 consumer.deliver(entry)

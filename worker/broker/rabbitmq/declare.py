@@ -22,14 +22,14 @@ from worker.core.topology import AmqpExchange, Binding, Queue, Topology
 log = structlog.get_logger()
 DIFFERENT = re.compile(r"inequivalent arg '(?P<argument>[^']+)' for .*? in vhost .*?: received (?P<received>.*?) but current is (?P<current>.*)", re.DOTALL)
 QUOTED = re.compile(r"'(?P<text>.*?)'?(?: of type '(?P<type>\w*)'?)?$", re.DOTALL)
-MOST_CHANNELS = 4  # a new quorum queue takes 13 to 20 ms over one channel, a quarter over four, and no less over eight
+MAX_CHANNELS = 4  # a new quorum queue takes 13 to 20 ms over one channel, a quarter over four, and no less over eight
 QUEUES_PER_CHANNEL = 8
 MAX_DIFFERENCES = 20  # of one queue, which has fewer arguments than that
 
 
-async def declare(link: Link, topology: Topology, patience: float) -> None:
+async def declare(link: Link, topology: Topology, call_timeout: float) -> None:
     """Declare as `Broker.declare`, queues and bindings over several channels at once: the broker answers each channel in order."""
-    declarers = [Declarer(link, patience) for _ in range(min(MOST_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
+    declarers = [Declarer(link, call_timeout) for _ in range(min(MAX_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
     try:
         await declarers[0].exchanges(topology)
         queues, bindings = iter(topology.queues), iter(topology.bindings)  # shared: each channel takes the next one
@@ -56,9 +56,9 @@ class Declarer:
     `differences`, `missing`: its findings so far.
     """
 
-    def __init__(self, link: Link, patience: float) -> None:
+    def __init__(self, link: Link, call_timeout: float) -> None:
         self._link = link
-        self._patience = patience
+        self._timeout = call_timeout
         self._opened = AsyncExitStack()
         self._methods: Methods | None = None
         self.differences: list[TopologyDifference] = []
@@ -86,7 +86,7 @@ class Declarer:
         for queue in queues:
             if not queue.passive:
                 self.differences += await self._queue(queue)
-            elif await queue_depth(self._link, queue.name, self._patience) is None:
+            elif await queue_depth(self._link, queue.name, self._timeout) is None:
                 self.missing.append(queue.name)
 
     async def bindings(self, bindings: Iterator[Binding]) -> None:
@@ -97,7 +97,7 @@ class Declarer:
         """Declare the exchange if it is missing. Return the type of an existing one if the broker reports that it differs, else None."""
         try:
             async with self._asking(f"declare exchange {exchange.name!r}") as methods:
-                await methods.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True, timeout=self._patience)
+                await methods.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True, timeout=self._timeout)
         except DeclarationRefused as refused:
             found = different("exchange", exchange.name, str(refused))
             return found.existing if found.argument == "type" else None
@@ -110,7 +110,7 @@ class Declarer:
         """Whether the exchange exists. This check needs no permission."""
         try:
             async with self._asking(f"look for exchange {name!r}") as methods:
-                await methods.exchange_declare(name, passive=True, timeout=self._patience)
+                await methods.exchange_declare(name, passive=True, timeout=self._timeout)
         except BrokerError as error:
             if isinstance(error.__cause__, ChannelNotFoundEntity):
                 return False
@@ -138,24 +138,24 @@ class Declarer:
         """Declare a queue. Return an empty text when it exists as declared, else the broker's answer."""
         try:
             async with self._asking(f"declare queue {name!r}") as methods:
-                await methods.queue_declare(name, arguments=dict(arguments), timeout=self._patience, **properties)
+                await methods.queue_declare(name, arguments=dict(arguments), timeout=self._timeout, **properties)
         except DeclarationRefused as refused:
             return str(refused)
         except DeclarationForbidden:
-            if await queue_depth(self._link, name, self._patience) is None:
+            if await queue_depth(self._link, name, self._timeout) is None:
                 raise
             log.warning("queue.unverified", queue=name, reason="the broker's user may not declare it, so its arguments cannot be compared")
         return ""
 
     async def _bind(self, binding: Binding) -> None:
         async with self._asking(f"bind queue {binding.queue!r} to exchange {binding.exchange!r}") as methods:
-            await methods.queue_bind(binding.queue, binding.exchange, binding.routing_key, timeout=self._patience)
+            await methods.queue_bind(binding.queue, binding.exchange, binding.routing_key, timeout=self._timeout)
 
     @asynccontextmanager
     async def _asking(self, doing: str) -> AsyncIterator[Methods]:
         """The channel for one question. Raises `DeclarationRefused`, `DeclarationForbidden`, `QueueMissing` or `ChannelLost`."""
         if self._methods is None:
-            self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
+            self._methods = await self._opened.enter_async_context(self._link.methods(self._timeout))
         try:
             with translated(f"the broker was lost when asked to {doing}"):
                 yield self._methods
@@ -178,15 +178,15 @@ class DeclarationForbidden(BrokerError):
     """The broker's user lacks the permission."""
 
 
-async def queue_depth(link: Link, queue: str, patience: float) -> int | None:
+async def queue_depth(link: Link, queue: str, call_timeout: float) -> int | None:
     """The number of ready messages, None when there is no such queue."""
-    found = await inspected(link, queue, patience)
+    found = await inspected(link, queue, call_timeout)
     return None if found is None else found.message_count or 0
 
 
-async def inspected(link: Link, queue: str, patience: float) -> Queues.DeclareOk | None:
+async def inspected(link: Link, queue: str, call_timeout: float) -> Queues.DeclareOk | None:
     """The broker's counts of a queue, None when it does not exist; over a separate channel."""
-    inspector = Inspector(link, patience)
+    inspector = Inspector(link, call_timeout)
     try:
         return await inspector.ask(queue)
     finally:
@@ -196,9 +196,9 @@ async def inspected(link: Link, queue: str, patience: float) -> Queues.DeclareOk
 class Inspector:
     """Asks about queues over one channel, one question after the other. The broker closes it for a missing queue; then the inspector opens it again."""
 
-    def __init__(self, link: Link, patience: float) -> None:
+    def __init__(self, link: Link, call_timeout: float) -> None:
         self._link = link
-        self._patience = patience
+        self._timeout = call_timeout
         self._turn = asyncio.Lock()
         self._opened = AsyncExitStack()
         self._methods: Methods | None = None
@@ -208,11 +208,11 @@ class Inspector:
         async with self._turn:
             if self._methods is None or self._methods.is_closed:
                 await self._opened.aclose()
-                self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
+                self._methods = await self._opened.enter_async_context(self._link.methods(self._timeout))
             found = None
             try:
                 with translated(f"the broker was lost while asking for queue {queue!r}"):
-                    found = await self._methods.queue_declare(queue, passive=True, timeout=self._patience)
+                    found = await self._methods.queue_declare(queue, passive=True, timeout=self._timeout)
             except QueueMissing:
                 return None
             finally:
@@ -229,23 +229,23 @@ class Inspector:
         await self._opened.aclose()
 
 
-def different(kind: str, name: str, said: str) -> TopologyDifference:
+def different(kind: str, name: str, text: str) -> TopologyDifference:
     """The difference in the broker's refusal, whose text is at most 255 bytes long and may be cut."""
-    found = DIFFERENT.search(said)
+    found = DIFFERENT.search(text)
     if found is None:
-        return TopologyDifference(kind, name, "", said, None)
+        return TopologyDifference(kind, name, "", text, None)
     return TopologyDifference(kind, name, found["argument"], readable_value(found["current"]), readable_value(found["received"]))
 
 
-def readable_value(told: str) -> str | None:
+def readable_value(text: str) -> str | None:
     """The value in the broker's words: 5 for `the value '5' of type 'long'`, None for `none`."""
-    found = QUOTED.search(told)
+    found = QUOTED.search(text)
     return found["text"] if found else None
 
 
-def adopt(said: str, properties: dict[str, Any], arguments: dict[str, Any]) -> bool:
+def adopt(text: str, properties: dict[str, Any], arguments: dict[str, Any]) -> bool:
     """Change the next declaration to the existing value. False when the broker's text does not show it."""
-    found = DIFFERENT.search(said)
+    found = DIFFERENT.search(text)
     if found is None:
         return False
     argument, current = found["argument"], readable_value(found["current"])

@@ -21,7 +21,7 @@ from worker.flows.hooks.poll_trigger import wake_queue, wake_topology
 from worker.flows.polling.events import TYPE_PREFIX, parked_headers
 from worker.flows.running.run_message import run_queue, start_message
 
-LONGEST_KEY = 255  # bytes of AMQP's short string
+MAX_KEY = 255  # bytes of AMQP's short string
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ def webhook_event(hook: Webhook, document: Mapping[str, Any], delivery: str, now
 
 async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> str:
     key = f"webhooks.{hook.name}" if hook.routing_key is None else await hook.routing_key.evaluate(document, webhook_bindings(hook), evaluator)
-    if not isinstance(key, str) or len(key.encode()) > LONGEST_KEY:
-        raise ExpressionError(f"publish.routing_key must yield a text of at most {LONGEST_KEY} bytes")
+    if not isinstance(key, str) or len(key.encode()) > MAX_KEY:
+        raise ExpressionError(f"publish.routing_key must yield a text of at most {MAX_KEY} bytes")
     return key
 
 

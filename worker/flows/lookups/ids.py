@@ -20,7 +20,7 @@ from worker.flows.lookups.rows import MOST_PAGES, RowsUnread, TooManyRows, match
 
 HIT_TTL: Final = 600.0  # seconds
 MISS_TTL: Final = 60.0
-MOST_ENTRIES: Final = 10_000
+MAX_ENTRIES: Final = 10_000
 ID_MEMBERS: Final[Mapping[str, str]] = {"priority": "priorityid"}
 """By resource: the member with the number that other records use, where that is not `id`.
 
@@ -83,7 +83,7 @@ class HaloIds:
         """Return the answer from these rows. Each answer is computed once."""
         key = key_of(operation, members)
         if key not in listed.answers:
-            if len(listed.answers) >= MOST_ENTRIES:
+            if len(listed.answers) >= MAX_ENTRIES:
                 listed.answers.clear()
             listed.answers[key] = answer_of(operation, members, listed)
         return listed.answers[key]
@@ -102,7 +102,7 @@ class HaloIds:
             return
         self._entries[key] = asking.result()
         self._entries.move_to_end(key)
-        if len(self._entries) > MOST_ENTRIES:
+        if len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)
 
     async def _read(self, search: IdSearch) -> ListedRows:

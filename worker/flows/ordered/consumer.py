@@ -46,9 +46,9 @@ async def log_all_left_behind(routes: Iterable[Publisher], broker: Broker) -> No
 
 async def log_left_behind(route: Publisher, broker: Broker) -> None:
     """Log the messages that a route without `order_by` and `fair_by` left in its waiting queue: no worker takes them out. Raises `BrokerError`."""
-    room = order_queue(route.queue)
-    if not route.has_waiting_queue and (waiting := await broker.queue_depth(room)):
-        reason = f"the route has neither `order_by` nor `fair_by` any more, and {room} still holds messages: restore the key until that queue is empty"
+    queue = order_queue(route.queue)
+    if not route.has_waiting_queue and (waiting := await broker.queue_depth(queue)):
+        reason = f"the route has neither `order_by` nor `fair_by` any more, and {queue} still holds messages: restore the key until that queue is empty"
         logger.error("order.left_behind", route=route.name, waiting=waiting, reason=reason)
 
 
@@ -122,9 +122,9 @@ class OrderedConsumer:
         started = self._clock.monotonic()
         lanes: Lanes[WaitingMessage] = Lanes(self._route.concurrency, self._each)
         runner = LaneRunner(self._deps, broker, lanes, self._session)
-        room = WaitingQueue(self._deps, channel, lanes, self._most, runner.changed)
-        await room.load()
-        await room.ack_all_surplus()
+        waiting_queue = WaitingQueue(self._deps, channel, lanes, self._most, runner.changed)
+        await waiting_queue.load()
+        await waiting_queue.ack_all_surplus()
         logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
         intake = self._intake(broker, lanes, runner)
         consumes = self._metrics.consuming.labels(self._route.name)
@@ -138,9 +138,9 @@ class OrderedConsumer:
                 stop.wait(),
                 self._needs.wait_unavailable(),
                 ending(moving),
-                room.consume(),
-                room.ack_surplus(),
-                room.refresh(),
+                waiting_queue.consume(),
+                waiting_queue.ack_surplus(),
+                waiting_queue.refresh(),
                 runner.run(),
                 self._report(lanes, intake),
             )
@@ -153,7 +153,7 @@ class OrderedConsumer:
             closing.set()
             await moving
             await runner.drain()  # the channel stays open for the acks of the running messages
-            await room.ack_all_surplus()
+            await waiting_queue.ack_all_surplus()
         finally:
             consumes.set(0)
             moving.cancel()

@@ -36,7 +36,7 @@ class LaneEntry(Generic[T]):
     """A message that is in the waiting queue, or on its way there.
 
     `item`: the delivered message, here since `since`, with the attempts `progress` before; None while the copy that counts is still under way. It may run from
-    `due` on, and alone when `careful`. `moving`: its original is still in the route's queue.
+    `due` on, and alone when `exclusive`. `moving`: its original is still in the route's queue.
     """
 
     place: QueuePlace
@@ -47,7 +47,7 @@ class LaneEntry(Generic[T]):
     progress: AttemptProgress = (0, 0)
     due: float = 0.0
     since: float = 0.0
-    careful: bool = False
+    exclusive: bool = False
     running: bool = False
 
     @property
@@ -105,7 +105,7 @@ class Lanes(Generic[T]):
         self.size += size
         return entry
 
-    def arrive(self, entry: LaneEntry[T], item: T, *, progress: AttemptProgress, due: float, now: float, careful: bool = False) -> T | None:
+    def arrive(self, entry: LaneEntry[T], item: T, *, progress: AttemptProgress, due: float, now: float, exclusive: bool = False) -> T | None:
         """Take a copy of the entry that the waiting queue delivered. Return the copy that is not needed, to be acknowledged.
 
         The copy with the most progress stays. Of equal copies the newest stays, unless the entry runs.
@@ -113,7 +113,7 @@ class Lanes(Generic[T]):
         if progress < entry.progress or (entry.running and progress == entry.progress):
             return item
         surplus, entry.item = entry.item, item
-        entry.progress, entry.due, entry.since, entry.careful = progress, due, now, careful
+        entry.progress, entry.due, entry.since, entry.exclusive = progress, due, now, exclusive
         self._schedule(entry)
         return surplus
 
@@ -134,10 +134,10 @@ class Lanes(Generic[T]):
         if self._alone or self.running >= self._concurrency:
             return None
         found = self._turns.next(lambda entry: self._may_run(entry) and entry.due <= now)
-        if found is None or (found.careful and self.running):
+        if found is None or (found.exclusive and self.running):
             return None
         self._turns.take(found)
-        found.running, self._alone = True, found.careful
+        found.running, self._alone = True, found.exclusive
         self.running += 1
         return found
 

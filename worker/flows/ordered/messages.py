@@ -19,7 +19,7 @@ from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
 from worker.threads import read_body
 
-LONGEST_KEY = 200  # characters: keys stay in memory while their messages wait, and a small compressed body can hold a long one
+MAX_KEY = 200  # characters: keys stay in memory while their messages wait, and a small compressed body can hold a long one
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +116,4 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
 
 def bounded_key(key: str) -> str:
     """The key itself, or the SHA-256 of a long one."""
-    return key if len(key) <= LONGEST_KEY else f"sha256:{sha256(key.encode(errors='surrogatepass')).hexdigest()}"
+    return key if len(key) <= MAX_KEY else f"sha256:{sha256(key.encode(errors='surrogatepass')).hexdigest()}"

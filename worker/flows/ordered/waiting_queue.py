@@ -174,7 +174,7 @@ class WaitingQueue:
         entry = self._lanes.get(item.place)
         if entry is None:
             entry = self._lanes.expect(item.place, keys or MessageKeys(), memory_of(item.message))
-        progress, careful = (item.state.attempts, item.state.tries), item.stamp.starts >= SUSPECT
-        surplus = self._lanes.arrive(entry, item, progress=progress, due=item.stamp.due, careful=careful, now=self._clock.monotonic())
+        progress, exclusive = (item.state.attempts, item.state.tries), item.stamp.starts >= SUSPECT
+        surplus = self._lanes.arrive(entry, item, progress=progress, due=item.stamp.due, exclusive=exclusive, now=self._clock.monotonic())
         if surplus is not None:
             self._surplus.put_nowait(surplus.delivery)

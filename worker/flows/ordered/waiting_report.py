@@ -70,9 +70,9 @@ class WaitingReport:
             self._fills, self._since = customer, now
         if now - self._since < DOMINANT_AFTER:
             return
-        told = f"one customer ({name_of(customer)}) holds {held:,} of {len(self._lanes):,} waiting messages; customers that wait: {self._lanes.customers:,}"
+        detail = f"one customer ({name_of(customer)}) holds {held:,} of {len(self._lanes):,} waiting messages; customers that wait: {self._lanes.customers:,}"
         if self._health.parts[self._part].ok:
-            self._health.up(self._part, told)
+            self._health.up(self._part, detail)
         if self._told_at is None or now - self._told_at >= REPEAT_AFTER:
             self._told_at = now
             counts = {"held": held, "waiting": len(self._lanes), "customers": self._lanes.customers}

@@ -33,8 +33,8 @@ logger = structlog.get_logger()
 TURN_SECONDS = 5.0  # seconds of one turn
 TURN_PAUSE = 0.5  # seconds between two turns, in which an operator's command can see the baton and change it
 PAGE_OVERRUN = 2.0  # seconds that a page may still take after the next poll is due, doubled for each turn that was cut off before: details of a page take long
-MOST_CUT = 6
-LONGEST_PAUSE = 300.0
+MAX_CUT_TURNS = 6
+MAX_PAUSE = 300.0
 FAILURES = (DetailsFailed, EmitStopped, EvaluatorUnavailable, ExpressionError, RequestError)
 
 
@@ -71,7 +71,7 @@ class Backfiller:
         began, latest = self._clock.now(), backfill
         until = min(began + TURN_SECONDS, poll_due)
         try:
-            async with asyncio.timeout(poll_due - began + PAGE_OVERRUN * 2 ** min(backfill.cut, MOST_CUT)):
+            async with asyncio.timeout(poll_due - began + PAGE_OVERRUN * 2 ** min(backfill.cut, MAX_CUT_TURNS)):
                 async for page in self._pages(backfill, lambda: stopping() or self._clock.now() >= until):
                     latest = replace(page, cut=max(backfill.cut - 1, 0), failures=0)
         except TimeoutError:
@@ -86,11 +86,11 @@ class Backfiller:
         return latest
 
     def _report(self, backfill: Backfill) -> None:
-        told = {"backfill": backfill.id, "rows": backfill.rows, "published": backfill.published, "total": backfill.total}
+        fields = {"backfill": backfill.id, "rows": backfill.rows, "published": backfill.published, "total": backfill.total}
         if backfill.running:
-            logger.info("backfill.continues", **told, left_s=None if backfill.left is None else round(backfill.left))
+            logger.info("backfill.continues", **fields, left_s=None if backfill.left is None else round(backfill.left))
         else:
-            logger.info("backfill.ended", **told, result=backfill.state, reason=backfill.reason)
+            logger.info("backfill.ended", **fields, result=backfill.state, reason=backfill.reason)
 
     async def _pages(self, backfill: Backfill, pause: Callable[[], bool]) -> AsyncIterator[Backfill]:
         """Yield the backfill after each page. Raises `BackfillFailed` and the errors of publishing."""
@@ -171,4 +171,4 @@ def moved(backfill: Backfill, step: ScanStep) -> Backfill:
 
 def pause_after(backfill: Backfill) -> float:
     """Seconds until its next turn."""
-    return min(LONGEST_PAUSE, 5.0 * 2**backfill.failures) if backfill.failures else TURN_PAUSE
+    return min(MAX_PAUSE, 5.0 * 2**backfill.failures) if backfill.failures else TURN_PAUSE

@@ -26,7 +26,7 @@ from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 ATTEMPTS = 3
-LONGEST_KEY = 1000  # characters of a record's key in the headers, if the record itself is left out: a longer key fits into no message
+MAX_KEY = 1000  # characters of a record's key in the headers, if the record itself is left out: a longer key fits into no message
 
 
 class EmitStopped(WorkerError):
@@ -75,8 +75,8 @@ class Emitter:
 
     def _note(self, event: str, change: Change, message: Message | None = None, at: float | None = None, **more: Any) -> None:
         ids = ("", "") if message is None else (message.message_id, message.correlation_id or "")
-        told = {"change": change.kind, **more}
-        self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(told.items()), at))
+        details = {"change": change.kind, **more}
+        self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(details.items()), at))
 
     async def emit(self, changes: Sequence[Change], position: str, tally: ScanTally) -> None:
         """Publish all changes. Raises `EmitStopped` after it tried all and some failed, and `BrokerError` when the broker is lost."""
@@ -161,7 +161,7 @@ class Emitter:
         try:
             await self._confirmed(Message(encode(body), headers), dead)
         except Unpublishable as error:  # Halo has the record
-            left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}", "record": change.key[:LONGEST_KEY]}
+            left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}", "record": change.key[:MAX_KEY]}
             await self._confirmed(Message(encode(remainder), headers | left_out), dead)
         tally.add("parked")
         self._note("parked", change, dead_class=parked.dead_class.value, status=parked.status)

@@ -86,7 +86,7 @@ class ParentProcessor:
 
     def _has_changed(self, turn: Turn, parent: Parent, digest: str, context: ScanContext, *, fresh: bool) -> bool:
         """Whether the parent has changed since its children were read."""
-        if context.again is not None and fresh and not is_before(updated_at(parent.record or {}), context.again):
+        if context.republish_since is not None and fresh and not is_before(updated_at(parent.record or {}), context.republish_since):
             return True
         return turn.known.get(PREFIX + parent.key) not in {digest, UNREAD + digest}
 
@@ -130,8 +130,8 @@ class ParentProcessor:
         if first and newer is not None and self._route.start != "beginning":
             begun = turn.known.get(PREFIX)
             newer = max(newer, datetime.fromisoformat(begun)) if begun else newer
-            return ScanContext(newer_than=newer, again=context.again)
-        return ScanContext(context.baseline, again=context.again)
+            return ScanContext(newer_than=newer, republish_since=context.republish_since)
+        return ScanContext(context.baseline, republish_since=context.republish_since)
 
     async def _read_children(self, change: Change) -> WholeList | Unfetched | None:
         """Return the children, why they cannot be read, or None where Halo has no such parent. Raises `DetailsStopped`."""

@@ -23,13 +23,13 @@ IN_BATON = {"rows_entered": "shaken"}  # batons keep the names with which earlie
 class ScanPlan:
     """One scan. `full`: it reads the whole list, otherwise rows updated since `since` (UTC). `baseline`: it stores unknown records without an event.
 
-    `again`: it also publishes known records that were updated since then.
+    `republish_since`: it also publishes known records that were updated since then.
     """
 
     full: bool
     since: datetime | None
     baseline: bool
-    again: datetime | None = None
+    republish_since: datetime | None = None
 
     def window(self, route: Subscriber) -> StampWindow | None:
         """Return the window to read, None for a whole list that Halo cannot filter by date."""
@@ -37,19 +37,23 @@ class ScanPlan:
 
     def context(self, route: Subscriber, baton: Baton) -> ScanContext:
         if self.since is not None:
-            return ScanContext(self.baseline, since=self.since, again=self.again, column=None if route.report is None else route.report.cursor)
+            return ScanContext(
+                self.baseline, since=self.since, republish_since=self.republish_since, column=None if route.report is None else route.report.cursor
+            )
         known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
-        return ScanContext(self.baseline, cursor=known_until, again=self.again)
+        return ScanContext(self.baseline, cursor=known_until, republish_since=self.republish_since)
 
 
 def plan_scan(route: Subscriber, baton: Baton, now: float) -> ScanPlan:
     """Return the scan to begin when the baton has no unfinished one."""
     baseline = not baton.learnt and route.start == "now" and route.changes != "all"
     if route.changes != "by_date":
-        return ScanPlan(full=True, since=None, baseline=baseline, again=baton.again)
+        return ScanPlan(full=True, since=None, baseline=baseline, republish_since=baton.again)
     if baton.learnt:
         full = baton.cursor is None or (route.deletes and baton.full_due <= now)
-        return ScanPlan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, again=baton.again)
+        return ScanPlan(
+            full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, republish_since=baton.again
+        )
     if isinstance(route.start, datetime):
         return ScanPlan(full=False, since=route.start.astimezone(UTC), baseline=False)
     if baseline and not route.deletes and (route.operation.resource in WITH_CREATION_STAMPS or route.report is not None or route.for_each is not None):
@@ -77,7 +81,7 @@ def position_document(position: Position) -> dict[str, Any]:
 
 def suspend_scan(plan: ScanPlan, position: Position) -> dict[str, Any]:
     """Return a scan in the form that the baton carries; `resume_scan` reads it."""
-    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.again, "position": position_document(position)}
+    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.republish_since, "position": position_document(position)}
 
 
 def next_cursor(route: Subscriber, baton: Baton, plan: ScanPlan, position: Position, now: float) -> datetime | None:

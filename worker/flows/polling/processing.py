@@ -101,7 +101,7 @@ class RowProcessor:
     def _changes(self, turn: Turn, step: ScanStep, context: ScanContext, parent: Parent) -> list[Change]:
         """Return the changes of this step. Nearly every row is unchanged, so unchanged rows take the shortest path."""
         known, traced, ignore = turn.known.hashes, turn.known.traces if self._echoes is not None else None, self._route.ignore
-        compares = self._route.changes != "all" and context.again is None
+        compares = self._route.changes != "all" and context.republish_since is None
         found = []
         for key, row in zip(step.keys, step.rows, strict=True):
             if key is None:
@@ -118,9 +118,9 @@ class RowProcessor:
         if self._route.changes == "all":  # only parked records are known, with the content that was parked
             return Change("updated", key, row.record, None, digest) if row.fresh and turn.known.get(key) != digest else None
         previous = turn.known.get(key)
-        again = context.again is not None and row.fresh
+        again = context.republish_since is not None and row.fresh
         reborn = previous is not None and previous.startswith(TOMBSTONE)
-        verdict = "created" if reborn else classify_change(row.record, previous, digest, context if again else replace(context, again=None))
+        verdict = "created" if reborn else classify_change(row.record, previous, digest, context if again else replace(context, republish_since=None))
         trace = self._echoes.trace(row.record) if self._echoes is not None and (verdict is not None or key not in turn.known.traces) else ""
         if verdict is None:
             if trace:

@@ -10,7 +10,7 @@ from worker.core.outcome import ARROW, DeadClass, Doubtful, Outcome, Passed, Ref
 from worker.flows.running.iteration import RunFailure
 from worker.flows.running.run_message import ChildResult, Run, run_queue
 
-LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
+MAX_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
 
 
 def success_message(run: Run, values: Values, status: int | None = None) -> Passed:
@@ -30,7 +30,7 @@ def failure_message(run: Run, outcome: Outcome, attempts: int) -> Outcome:
     if not caught or not isinstance(outcome, (Unsent, Doubtful, Refused)) or not is_final(outcome, attempts):
         return outcome
     dead = outcome.dead_class if isinstance(outcome, Refused) else DeadClass.RETRIES_EXHAUSTED
-    failure = RunFailure(dead.value, outcome.reason[:LONGEST_REASON], outcome.status, run.step or "")
+    failure = RunFailure(dead.value, outcome.reason[:MAX_REASON], outcome.status, run.step or "")
     return message_to_caller(run, ChildResult(failure=failure), outcome.status)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from worker.config.automation import Runbook, Step
-from worker.config.control_steps import MOST_STARTS, ForEach
+from worker.config.control_steps import MAX_STARTS, ForEach
 from worker.config.run_values import Values
 from worker.core.errors import ExpressionError
 from worker.core.lanes import LanePart, RunBroker
@@ -76,8 +76,8 @@ class Iterator:
         return await self._join(run, iteration) if iteration.lanes > 1 else self._finish(run, each, iteration)
 
     async def _begin(self, run: Run, step: Step, each: ForEach) -> Progress:
-        if len(run.callers) >= MOST_STARTS:
-            return Refused(DeadClass.FAILED, f"{MOST_STARTS} runs are below each other, which is the limit")
+        if len(run.callers) >= MAX_STARTS:
+            return Refused(DeadClass.FAILED, f"{MAX_STARTS} runs are below each other, which is the limit")
         items = elements_of(await each.items.fill(run.values(), self._evaluator), each)
         results: Mapping[str, list[Any]] = {name: [] for name in each.results}
         lanes = min(each.parallel, len(items))

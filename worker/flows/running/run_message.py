@@ -20,7 +20,7 @@ from worker.flows.running.run_shape import LATER, UNCHANGED_MEMBERS, document_of
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024
-DEEPEST = MAX_DEPTH + 6  # a variable may be as deep as any document, and is at most six levels down: in the run that `returned` holds
+MAX_RUN_DEPTH = MAX_DEPTH + 6  # a variable may be as deep as any document, and is at most six levels down: in the run that `returned` holds
 STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run ids that are derived from the start of a run
 
 
@@ -142,7 +142,7 @@ class Run:
     @classmethod
     def read(cls, body: bytes) -> Self:
         """Raises `Undecodable`."""
-        document = decode(body, max_depth=DEEPEST)
+        document = decode(body, max_depth=MAX_RUN_DEPTH)
         if not isinstance(document, dict) or document.get("v") != VERSION:
             raise Undecodable("the message is not a run of a runbook")
         return cls.of(document)
@@ -175,12 +175,12 @@ class Run:
             return None
         ended, failure = document.get("run"), document.get("failure")
         try:
-            told = None if failure is None else RunFailure(**failure)
-            if told is not None:
-                told.check()
+            failed = None if failure is None else RunFailure(**failure)
+            if failed is not None:
+                failed.check()
         except (TypeError, ValueError):
             raise Undecodable("the run has a member of the wrong type") from None
-        return ChildResult(None if ended is None else cls.of(ended, alone=True), told)
+        return ChildResult(None if ended is None else cls.of(ended, alone=True), failed)
 
 
 def same(name: str, values: Values, base: Values) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from worker.config.control_steps import MOST_STARTS
+from worker.config.control_steps import MAX_STARTS
 from worker.core.errors import Undecodable
 
 LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None, "weighs": 0}
@@ -48,7 +48,7 @@ def fits(values: Mapping[str, Any]) -> bool:
     names = all(isinstance(values[name], list) and all(isinstance(each, str) for each in values[name]) for name in ("plain", "removed"))
     nested = (
         isinstance(values["callers"], list)
-        and len(values["callers"]) <= MOST_STARTS
+        and len(values["callers"]) <= MAX_STARTS
         and isinstance(values["returned"], dict | None)
         and isinstance(values["catches"], bool)
     )

@@ -27,7 +27,7 @@ from worker.core.ports import Clock, Evaluator
 from worker.core.spans import span
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.evaluating import once_evaluated
-from worker.flows.running.endings import LONGEST_REASON, failure_message, is_final, success_message
+from worker.flows.running.endings import MAX_REASON, failure_message, is_final, success_message
 from worker.flows.running.iterating import ElementFailed, IterationDone, Iterator
 from worker.flows.running.publishing import publish
 from worker.flows.running.run_message import ChildResult, Run, run_queue
@@ -186,12 +186,12 @@ class RunbookFlow:
         values = run.values()
         if ended.failure is not None or ended.run is None:
             failure = ended.failure
-            told = (
+            failed = (
                 Refused(DeadClass.FAILED, "its run ended without a result")
                 if failure is None
                 else Refused(DeadClass(failure.dead_class), failure.reason, failure.status)
             )
-            return self._failed(run, step, values, replace(told, reason=f"runbook {step.start.runbook if step.start else ''!s}: {told.reason}"), attempts)
+            return self._failed(run, step, values, replace(failed, reason=f"runbook {step.start.runbook if step.start else ''!s}: {failed.reason}"), attempts)
         answered = replace(values, status=None, response=dict(ended.run.variables))
         documents = {"response": answered.response, "request": answered.request}
         return await self._take_branch(run, step, with_variables(answered, step.output, documents))
@@ -232,9 +232,9 @@ class RunbookFlow:
         """Raises `ExpressionError`."""
         if step.end == "done":
             return self._end_run(run, values)
-        told = as_text(await step.reason.fill(values, self._evaluator)) if step.reason is not None else ""
-        reason = KnownSecrets(secret_texts(values.variables)).hide(self._hide(told))
-        return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
+        text = as_text(await step.reason.fill(values, self._evaluator)) if step.reason is not None else ""
+        reason = KnownSecrets(secret_texts(values.variables)).hide(self._hide(text))
+        return Refused(DeadClass.FAILED, reason[:MAX_REASON] or f"the run ended at step {step.name!r}")
 
     def _end_run(self, run: Run, values: Values, status: int | None = None) -> Outcome:
         """End the run well: the run that waits for it goes on. Raises `Undecodable`."""
@@ -244,11 +244,11 @@ class RunbookFlow:
         """Return the outcome of a failure: it waits for its retry, goes to `on_failure`, or ends the run. A step in doubt is parked in any case."""
         if isinstance(outcome, (Done, Passed, Skipped)):
             return outcome
-        told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
-        if isinstance(told, (Unsent, Doubtful)):
-            told = replace(told, delays=step.retry if told.delays is None else told.delays)
-        if step.on_failure is None or not is_final(told, attempts):
-            return told
+        failure = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
+        if isinstance(failure, (Unsent, Doubtful)):
+            failure = replace(failure, delays=step.retry if failure.delays is None else failure.delays)
+        if step.on_failure is None or not is_final(failure, attempts):
+            return failure
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)
         return self._to(run, step.on_failure, replace(values, status=outcome.status), outcome.status)
 

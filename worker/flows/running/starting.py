@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from worker.config.automation import Runbook, Step
-from worker.config.control_steps import MOST_STARTS, SubRunbook
+from worker.config.control_steps import MAX_STARTS, SubRunbook
 from worker.config.run_values import Values
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
@@ -79,8 +79,8 @@ def starting_values(runbook: Runbook, run: Run) -> Values:
 
 async def sub_run(started: SubRunbook, run: Run, step: Step, values: Values, evaluator: Evaluator, clock: Clock) -> Run | Refused:
     """Return the run that a step starts. It has callers only if the step waits for its end. Raises `ExpressionError`, `EvaluatorUnavailable`."""
-    if max(run.depth, len(run.callers)) >= MOST_STARTS:
-        return Refused(DeadClass.FAILED, f"{MOST_STARTS} runs are below each other, which is the limit: runbooks that start each other need an end")
+    if max(run.depth, len(run.callers)) >= MAX_STARTS:
+        return Refused(DeadClass.FAILED, f"{MAX_STARTS} runs are below each other, which is the limit: runbooks that start each other need an end")
     given = await started.input.fill(values, evaluator) if started.input is not None else {}
     callers = (*run.callers, waiting_caller(await run.with_values(values).at_rest(), step)) if started.waits else ()
     child = run_id_of(f"start {run.id}", str(run.visit))

@@ -22,7 +22,7 @@ from worker.sandbox.responses import json_answer
 from worker.sandbox.server import MAX_REQUEST_BYTES, listen
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=20)
-LARGEST_ANSWER = 64 * 1024 * 1024
+MAX_ANSWER = 64 * 1024 * 1024
 PASSED_ON = ("Authorization", "Accept", "Content-Type", "halo-app-name")
 PASSED_BACK = ("Date", "Retry-After", "WWW-Authenticate")
 LITERAL = re.compile(r"'(?:[^']|'')*'")
@@ -87,10 +87,10 @@ class Recorder:
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         address = URL(f"{self._upstream.origin()}{request.rel_url.raw_path_qs}", encoded=True)  # so that the path of a request cannot name another host
         async with self._session.request(request.method, address, data=sent or None, headers=headers, allow_redirects=False) as answer:
-            body = await answer.content.read(LARGEST_ANSWER + 1)
-            while len(body) <= LARGEST_ANSWER and not answer.content.at_eof():
-                body += await answer.content.read(LARGEST_ANSWER + 1 - len(body))
-            if len(body) > LARGEST_ANSWER:
+            body = await answer.content.read(MAX_ANSWER + 1)
+            while len(body) <= MAX_ANSWER and not answer.content.at_eof():
+                body += await answer.content.read(MAX_ANSWER + 1 - len(body))
+            if len(body) > MAX_ANSWER:
                 raise aiohttp.ClientPayloadError
             kept = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
             return UpstreamAnswer(answer.status, answer.headers.get("Content-Type", "application/octet-stream"), kept, body)

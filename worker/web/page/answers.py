@@ -11,7 +11,7 @@ from worker.web.page.model import LetterRow, Overview
 
 NAMED = 3
 REASONS = 2
-LONGEST = 90  # characters of a reason
+MAX_REASON = 90  # characters of a reason
 NO_CHANGE = "No change waits. A changed route file is taken over within 6 s; `halo-worker plan ROUTE FILE` shows its requests before."
 UNDO = "Put the old file back. Resume what is paused. An edit keeps its original. A discard is final."
 
@@ -40,14 +40,14 @@ def running(overview: Overview) -> StatusAnswer:
     ready = sum(1 for each in replicas if each["ready"])
     down = [route["name"] for route in routes if route["state"] == "down"]
     clients = tuple(f"client {each['name']} is down: {each['reason'] or 'starting'}" for each in overview.found["clients"] if not each["up"])
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no routes"
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no routes"
     if not replicas:
         return StatusAnswer("Is it running?", "bad", "No. No replica reports itself.", clients, *named(down))
     if down or clients or not ready:
-        text = f"In part. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {told}."
+        text = f"In part. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {counts}."
         return StatusAnswer("Is it running?", "bad", text, clients, *named(down))
     state = "warn" if ready < len(replicas) else "good"
-    return StatusAnswer("Is it running?", state, f"Yes. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {told}.")
+    return StatusAnswer("Is it running?", state, f"Yes. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {counts}.")
 
 
 def late(overview: Overview) -> StatusAnswer:
@@ -80,7 +80,7 @@ def failed(overview: Overview, letters: Sequence[LetterRow] = ()) -> StatusAnswe
 
 
 def why_of(letter: LetterRow) -> str:
-    reason = letter.reason if len(letter.reason) <= LONGEST else f"{letter.reason[:LONGEST]}…"
+    reason = letter.reason if len(letter.reason) <= MAX_REASON else f"{letter.reason[:MAX_REASON]}…"
     return f"{letter.dead_class}: {reason}"
 
 

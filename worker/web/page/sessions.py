@@ -9,7 +9,7 @@ from hmac import new
 
 from worker.core.entropy import secret
 from worker.core.ports import Clock
-from worker.web.page.sign_in_limiter import LONGEST, SignInLimiter, same
+from worker.web.page.sign_in_limiter import MAX_TOKEN, SignInLimiter, same
 
 COOKIE = "halo-worker-session"
 LIFE = 8 * 3600  # seconds of a session: a shift
@@ -47,7 +47,7 @@ class Sessions:
         kind, _, given = authorization.partition(" ")
         if kind.lower() == "bearer" and self.possible:
             return Session() if await self._attempts.fits(given.strip(), peer) else None
-        cookie = cookies.get(COOKIE, "")[:LONGEST]
+        cookie = cookies.get(COOKIE, "")[:MAX_TOKEN]
         text, _, mac = cookie.rpartition(".")
         if not self.possible or not same(mac, self._mac("session", text)):
             return None

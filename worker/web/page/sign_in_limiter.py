@@ -16,7 +16,7 @@ WRONG_IN_ALL = 50
 WINDOW = 60.0
 HELD = 5.0
 PEERS = 1000  # the number of peers whose wrong tokens are remembered
-LONGEST = 1000  # characters of a token that are compared
+MAX_TOKEN = 1000  # characters of a token that are compared
 
 
 class SignInLimiter:
@@ -35,7 +35,7 @@ class SignInLimiter:
         """Whether this is the token. After too many wrong tokens every answer takes `HELD` seconds."""
         who = peer_of(peer)
         held = self._is_full(self._wrong.get(who, deque(maxlen=WRONG))) or self._is_full(self._all)
-        right = same(given[:LONGEST], self._token) and bool(self._token)
+        right = same(given[:MAX_TOKEN], self._token) and bool(self._token)
         if not right:
             self._count(who)
         if held:
