@@ -63,7 +63,7 @@ async def open_clients(
 async def open_step_executor(
     routes: Routes, settings: Settings, runbooks: Iterable[Runbook], evaluator: Evaluator, clock: Clock, recorder: RequestRecorder | None = None
 ) -> AsyncIterator[StepExecutor]:
-    """Open the performer of these runbooks' steps, for a run outside of the service.
+    """Open the executor of these runbooks' steps, for a run outside of the service.
 
     `evaluator`: the engine's, without tables and ids. With `recorder` writes are recorded instead of sent.
     """

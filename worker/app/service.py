@@ -192,8 +192,8 @@ class Service:
         return [Flow("", returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
-        rooms = sum(publisher.has_waiting_queue for publisher in self.routes.publishers.values())
-        return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=rooms)
+        ordered_routes = sum(publisher.has_waiting_queue for publisher in self.routes.publishers.values())
+        return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=ordered_routes)
 
     async def _drain_requests(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
         """When the worker stops, return messages that wait for their turn to their queue unsent, and close the public port.

@@ -22,14 +22,14 @@ def shared_parts_of(routes: Routes) -> Hashable:
     shared = tuple(routes.sources.get(name, "") for name in clients)
     tenants = tuple(sorted((name, repr(client)) for name, client in routes.clients.items()))  # clients of one tenant share its budget
     takes = bool(routes.publishers or routes.runbooks)
-    rooms = sum(publisher.has_waiting_queue for publisher in routes.publishers.values())
+    ordered_routes = sum(publisher.has_waiting_queue for publisher in routes.publishers.values())
     return (
         shared,
         tenants,
         tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded_resources(routes).items())),
         takes,
         bool(routes.webhooks),
-        rooms,
+        ordered_routes,
         queues_closed_to_replies(routes),
     )
 

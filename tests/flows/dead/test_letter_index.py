@@ -83,7 +83,7 @@ async def test_while_a_command_works_on_the_letters_the_list_stays_as_it_was_and
     assert len((await index.read(place.broker, [DEAD_QUEUE])).rows) == 5
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MOST", 20), ("MOST_BYTES", 20_000)])
+@pytest.mark.parametrize(("limit", "value"), [("MAX_LETTERS", 20), ("MAX_SCAN_BYTES", 20_000)])
 async def test_a_long_queue_is_listed_up_to_a_limit_and_loses_nothing(place, monkeypatch, limit, value):
     monkeypatch.setattr(letter_index, limit, value)
     await place.bury(IDS, size=1000)

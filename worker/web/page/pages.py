@@ -1,4 +1,4 @@
-"""The pages without actions: each reads shared values from the desk, and fills a template."""
+"""The pages without actions: each reads shared values from the backend, and fills a template."""
 
 from __future__ import annotations
 
