@@ -13,7 +13,7 @@ from tests.brokers.test_deliveries import Inbox
 from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.broker.rabbitmq.connection import Link
-from worker.broker.rabbitmq.declare import inspected
+from worker.broker.rabbitmq.declare import inspect_queue
 from worker.core.message import Message
 from worker.core.topology import Topology, browsable_queue
 
@@ -91,7 +91,7 @@ async def test_a_channel_that_the_broker_closes_is_free_again_while_much_is_writ
 
     async def ask() -> None:
         for _ in range(30):
-            assert await inspected(link, "missing", PATIENCE) is None
+            assert await inspect_queue(link, "missing", PATIENCE) is None
         asked.set()
 
     await asyncio.gather(ask(), *(write() for _ in range(30)))

@@ -18,7 +18,7 @@ from tests.tools.rabbitmq import RabbitMQ, vhost_of
 from tests.tools.rabbitmq_cluster import SIZE, Cluster, rabbitmq_cluster
 from tests.tools.waiting import soon, until
 from worker.broker.open import open_broker
-from worker.core.broker_addresses import place_of
+from worker.core.broker_addresses import host_and_port
 from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.permit_topology import permits_topology
@@ -57,7 +57,7 @@ def amqp_url(running_cluster: tuple[RabbitMQ, Cluster]) -> Iterator[str]:
 def own_node(cluster: Cluster, worker: WorkerProcess) -> int:
     """The node that a worker is attached to."""
     place = worker.log("broker.attached")[-1]["node"]
-    return next(number for number, node in enumerate(cluster.nodes) if place_of(node.url) == place)
+    return next(number for number, node in enumerate(cluster.nodes) if host_and_port(node.url) == place)
 
 
 def elsewhere(cluster: Cluster, url: str) -> str:

@@ -88,14 +88,16 @@ def own_reader(routes: Routes, text: str) -> Account:
     queue, _, exchange = text.partition("=")
     events = sorted(outlets(routes))
     if exchange and exchange not in events:
-        raise refused(f"exchange {exchange!r} carries no events{choices(exchange, events, none='; no route publishes any')}")
+        raise permission_error(f"exchange {exchange!r} carries no events{choices(exchange, events, none='; no route publishes any')}")
     if not queue or not events:
-        raise refused("name a queue, such as `--reader billing`" if not queue else "no route publishes events, so there is nothing to read")
+        raise permission_error("name a queue, such as `--reader billing`" if not queue else "no route publishes events, so there is nothing to read")
     if re.fullmatch(worker(routes).configure, queue):
-        raise refused(f"queue {queue!r} is the worker's: name a queue of the reader's own")
+        raise permission_error(f"queue {queue!r} is the worker's: name a queue of the reader's own")
     mine = f"{exact_pattern(queue)}(\\..*)?"
     if taken := [name for name in sorted(names_of(routes)) if re.fullmatch(mine, name)]:
-        raise refused(f"a reader of queue {queue!r} may use every name that begins with `{queue}.`, and {taken[0]!r} is the worker's: name another queue")
+        raise permission_error(
+            f"a reader of queue {queue!r} may use every name that begins with `{queue}.`, and {taken[0]!r} is the worker's: name another queue"
+        )
     sources = [exchange] if exchange else events
     purpose = f"declares queue {queue} and binds it to exchange {', '.join(sources)}"
     return Account(f"reader-{queue}", "reader", purpose, whole_name_pattern([mine]), whole_name_pattern([mine]), whole_name_pattern([mine], sources))
@@ -169,5 +171,5 @@ def whole_name_pattern(patterns: Collection[str] = (), names: Iterable[str] = ()
     return f"^({'|'.join(parts)})$" if len(parts) > 1 else f"^{parts[0]}$"
 
 
-def refused(message: str) -> ConfigError:
+def permission_error(message: str) -> ConfigError:
     return ConfigError([Problem("--reader", 0, 0, message)])

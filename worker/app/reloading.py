@@ -68,20 +68,20 @@ class Reloader:
             loaded = await self.load()
         except ConfigError as error:
             problems = tuple(map(str, error.problems))
-            self.on_refused(tuple(map(refused, problems)))
+            self.on_refused(tuple(map(not_applied_sentence, problems)))
             for problem in problems:
                 logger.error("routes.refused", problem=problem, then="the routes run on as they were")
             return
-        await self.on_loaded(loaded.routes, tuple(skipped(str(problem)) for problem in loaded.problems))
+        await self.on_loaded(loaded.routes, tuple(left_out_sentence(str(problem)) for problem in loaded.problems))
         logger.info("routes.taken_over", subscribers=len(loaded.routes.subscribers), publishers=len(loaded.routes.publishers), problems=len(loaded.problems))
 
 
-def refused(problem: str) -> str:
+def not_applied_sentence(problem: str) -> str:
     """Return the text for `status` about a mistake that prevents a change."""
     return f"{problem} (the change is not taken over: the routes run on as they were)"
 
 
-def skipped(problem: str) -> str:
+def left_out_sentence(problem: str) -> str:
     """Return the text for `status` about a mistake in a file that the worker leaves out."""
     return f"{problem} (its file is not run, and neither is what refers to it)"
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from worker.config.reload_protocol import ReloadRequest, ReloadResult, RouteSources, merged
+from worker.config.reload_protocol import ReloadRequest, ReloadResult, RouteSources, merge_result
 from worker.config.routes import Routes
 from worker.config.valid_routes import ValidRoutes
 from worker.core.errors import ConfigError, Problem
@@ -41,7 +41,7 @@ class RouteReader:
             result = None
         if not isinstance(result, ReloadResult):
             raise self._failed("gave no answer")
-        return merged(before, result)
+        return merge_result(before, result)
 
     async def _asked(self, question: bytes) -> bytes:
         process = await asyncio.create_subprocess_exec(

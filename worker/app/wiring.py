@@ -78,11 +78,11 @@ class Wiring:
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
         """Return the flows of these routes (None: of all), each expected in readiness."""
-        made = [self._subscriber(route) for route in wanted(self.routes.subscribers, names)]
-        made += [self._publisher(route) for route in wanted(self.routes.publishers, names)]
-        for runbook in wanted(self.routes.runbooks, names):
+        made = [self._subscriber(route) for route in selected_routes(self.routes.subscribers, names)]
+        made += [self._publisher(route) for route in selected_routes(self.routes.publishers, names)]
+        for runbook in selected_routes(self.routes.runbooks, names):
             made += self._runbook(runbook)
-        made += [self._held(hook) for hook in wanted(self.routes.webhooks, names)]
+        made += [self._held(hook) for hook in selected_routes(self.routes.webhooks, names)]
         woken = {hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None}
         made += [self._waking(name) for name in sorted(woken) if names is None or name in names]
         for flow in made:
@@ -147,6 +147,6 @@ class Wiring:
         return Flow(what.route, what.part, topology, Consumer(what, handler, needs, self.services, answer).serve)
 
 
-def wanted(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:
+def selected_routes(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:
     """Return the routes of these names. The caller makes no other flows: a reload of one route must not cost as much as a reload of all."""
     return list(routes.values()) if names is None else [routes[name] for name in routes if name in names]

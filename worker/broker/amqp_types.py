@@ -68,7 +68,7 @@ def to_table(headers: Mapping[str, Any], max_bytes: int = MAX_HEADERS) -> dict[s
     """
     table = {to_name(name): to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN) and name not in ROUTING}
     if table and (size := len(field_table(table))) > max_bytes:
-        raise HeadersTooLarge(f"the headers have {size:,} bytes; at most {room:,} can be published")
+        raise HeadersTooLarge(f"the headers have {size:,} bytes; at most {max_bytes:,} can be published")
     return table
 
 

@@ -64,7 +64,7 @@ def packed(types: Mapping[str, str]) -> dict[str, str]:
     return {kind: " ".join(by_name(name for name, its in types.items() if its == kind)) for kind in sorted(set(types.values()))}
 
 
-def unpacked(groups: Mapping[str, str]) -> dict[str, str]:
+def decompressed(groups: Mapping[str, str]) -> dict[str, str]:
     """Reverse `packed`, in the order of names."""
     types = {name: kind for kind, names in groups.items() for name in names.split(" ")}
     return {name: types[name] for name in by_name(types)}

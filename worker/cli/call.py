@@ -69,7 +69,7 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, cu
     values = values_of(read_inputs(inputs))
     if customer is not None:
         integration = named_customer(integration, customer)
-    integration, line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values, limit))
+    integration, line, exchange, tokens = asyncio.run(call_once(routes, settings, integration, method, values, limit))
     method = integration.own(method)
     line = routes.secrets.hide(line)
     known = routes.filled.with_more((*tokens, *given_credentials(integration, method, exchange)))
@@ -78,7 +78,7 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, cu
     if as_json:
         write_json(exchange_object(line, exchange, method, values))
     else:
-        show(line, exchange, method, values)
+        show_exchange(line, exchange, method, values)
     return GOOD if exchange.status is not None and HTTPStatus.OK <= exchange.status < HTTPStatus.MULTIPLE_CHOICES else FAILED
 
 
@@ -105,7 +105,7 @@ def values_of(given: Mapping[str, Any]) -> Values:
     return Values(variables, plain=frozenset(name for name, value in variables.items() if isinstance(value, str)), request=given.get(PAYLOAD))
 
 
-async def exchanged(
+async def call_once(
     routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values, limit: float
 ) -> tuple[Integration, str, Exchange, tuple[str | None, ...]]:
     """Return the customer's integration, the request line without secrets, the exchange, and the credentials that the call sent."""
@@ -168,7 +168,7 @@ def authorization(auth: IntegrationAuth) -> str:
             return f" ({auth.type} {MASK})"
 
 
-def show(line: str, exchange: Exchange, method: Method, values: Values) -> None:
+def show_exchange(line: str, exchange: Exchange, method: Method, values: Values) -> None:
     console = output()
     console.print(line, soft_wrap=True)
     style = "green" if exchange.ok else "red"

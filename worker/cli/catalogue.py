@@ -40,7 +40,7 @@ def compare(source: str, directory: Path, environment: Mapping[str, str], secret
     theirs = read_source(source, own)
     found = list(differences(load(), theirs))
     if not as_json:
-        show(source, theirs, found)
+        show_difference(source, theirs, found)
     exist = client is not None or has_routes(directory)
     problems: Sequence[Problem] = ()
     if exist:
@@ -107,7 +107,7 @@ def address_of(source: str) -> URL:
     return url
 
 
-def show(source: str, theirs: Catalogue, found: Sequence[CatalogueDifference]) -> None:
+def show_difference(source: str, theirs: Catalogue, found: Sequence[CatalogueDifference]) -> None:
     console = output()
     if found:
         shown = table(console, *COLUMNS)

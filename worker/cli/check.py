@@ -85,10 +85,10 @@ def rows_of(routes: Routes) -> list[tuple[str, ...]]:
 def subscriber_row(route: Subscriber) -> tuple[str, ...]:
     when = f"every {format_duration(route.every)}" if route.every else f"at {route.cron}"
     target = f"exchange {route.exchange}" + (f", queue {route.queue}" if route.queue else "")
-    return (route.name, "subscriber", route.client, f"{reads(route)} {when}, {HOW[route.changes]} → {target}")
+    return (route.name, "subscriber", route.client, f"{read_summary(route)} {when}, {HOW[route.changes]} → {target}")
 
 
-def reads(route: Subscriber) -> str:
+def read_summary(route: Subscriber) -> str:
     """Return what a subscriber reads, and the requests that it needs in addition to its list."""
     if route.report is not None:
         return "a report (one request a poll)"

@@ -36,7 +36,7 @@ def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
         async for check in examine(routes, settings, SystemClock()):
             found.append(hidden(check))
             if not as_json:
-                show(found[-1])
+                show_check(found[-1])
         return found
 
     def hidden(check: Check) -> Check:
@@ -52,7 +52,7 @@ def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
     return 0 if good else FAILED
 
 
-def show(check: Check) -> None:
+def show_check(check: Check) -> None:
     mark, style = MARKS[check.verdict]
     output().print(Text.assemble((mark, style), f" {check.subject}: {check.name}: {check.tried}: {check.result}"), soft_wrap=True)
     if check.fix:

@@ -31,16 +31,16 @@ def pause(name: str, reason: str, environment: Mapping[str, str]) -> int:
     """Pause a route. For a subscriber over several clients, `name` is one of its routes or all. Raises `ConfigError`, `BrokerError`."""
     clock = SystemClock()
     made = Pause(clock.now(), whoami(), reason[:MAX_TEXT])
-    return asyncio.run(changed(name, environment, lambda pauses, route: pauses.with_pause(route, made), paused=True))
+    return asyncio.run(change_pause(name, environment, lambda pauses, route: pauses.with_pause(route, made), paused=True))
 
 
 def resume(name: str, environment: Mapping[str, str]) -> int:
     """Resume a route, also one that is no longer defined. Raises `ConfigError`, `BrokerError`."""
     clock = SystemClock()
-    return asyncio.run(changed(name, environment, lambda pauses, route: pauses.without(route, clock.now()), paused=False))
+    return asyncio.run(change_pause(name, environment, lambda pauses, route: pauses.without(route, clock.now()), paused=False))
 
 
-async def changed(name: str, environment: Mapping[str, str], change: Callable[[Pauses, str], Pauses], *, paused: bool) -> int:
+async def change_pause(name: str, environment: Mapping[str, str], change: Callable[[Pauses, str], Pauses], *, paused: bool) -> int:
     settings, clock = load_settings(environment), SystemClock()
     configure("error")
     require_broker(settings)

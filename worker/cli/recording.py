@@ -45,7 +45,7 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     route = recordable(routes, name)
     codes = {str(key) for table in routes.tables.values() for key in table}  # not masked: the route files hold them already, and a mapping needs them
     masked = [masked_input(text, number, codes) for number, text in enumerate(read_documents(str(file)), 1)]
-    examples = asyncio.run(expected(routes, settings, route, masked))
+    examples = asyncio.run(expected_results(routes, settings, route, masked))
     section = SECTIONS.get(type(route), "webhooks")
     try:
         path, line = add_examples(folder, section, defined_name(name), examples)
@@ -84,7 +84,7 @@ def fits_yaml(value: Any) -> bool:
     return not isinstance(value, Decimal) and not (isinstance(value, int) and abs(value) >= MAX_INTEGER)
 
 
-async def expected(routes: Routes, settings: Settings, route: Route, inputs: list[Any]) -> list[dict[str, Any]]:
+async def expected_results(routes: Routes, settings: Settings, route: Route, inputs: list[Any]) -> list[dict[str, Any]]:
     """Return each input with its present result."""
     made = []
     async with (

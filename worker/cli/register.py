@@ -41,7 +41,7 @@ def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bo
     configure("error")
     routes = load_routes_with_warning(name, settings, environment)
     hook = find_webhook(routes.webhooks, name)
-    asyncio.run(registered(routes, settings, hook, address_of(url, hook), dry_run=dry_run, yes=yes))
+    asyncio.run(register_webhook(routes, settings, hook, address_of(url, hook), dry_run=dry_run, yes=yes))
     return GOOD
 
 
@@ -73,13 +73,13 @@ def parsed(url: str) -> URL | None:
     return given if usable else None
 
 
-async def registered(routes: Routes, settings: Settings, hook: Webhook, url: str, *, dry_run: bool, yes: bool) -> None:
+async def register_webhook(routes: Routes, settings: Settings, hook: Webhook, url: str, *, dry_run: bool, yes: bool) -> None:
     async with open_clients(routes, settings, Metrics(), Health(), SystemClock(), names=[hook.client]) as clients:
         halo = clients[hook.client]
         steps = list(plan_registration(hook, url, await find_registered(halo, hook, url)))
         if dry_run:
             for step in steps:
-                show(step)
+                show_call(step)
         else:
             await send_calls(halo, steps, yes=yes)
 
@@ -103,7 +103,7 @@ def confirmed(step: RegistrationCall) -> bool:
     return sys.stdin.isatty() and typer.confirm(printable(f"{step.sentence[:1].upper()}{step.sentence[1:]}?", lines=False))
 
 
-def show(step: RegistrationCall) -> None:
+def show_call(step: RegistrationCall) -> None:
     """Print the call that the command would make, without the secret."""
     request = step.request()
     body = "" if request.body is None else f" {encode(redact(request.body)).decode()}"

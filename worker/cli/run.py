@@ -12,7 +12,7 @@ import structlog
 from worker import __version__
 from worker.app import Service
 from worker.app.page.backend import ServicePageBackend
-from worker.app.reloading import Reloader, skipped
+from worker.app.reloading import Reloader, left_out_sentence
 from worker.app.route_reader import RouteReader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
@@ -42,7 +42,7 @@ def run(environment: Mapping[str, str]) -> int:
     configure(settings.log_level, settings.log_format, hide=hidden.hide, final=True)
     for problem in loaded.problems:
         logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
-    problems = tuple(skipped(str(problem)) for problem in loaded.problems)
+    problems = tuple(left_out_sentence(str(problem)) for problem in loaded.problems)
     service = partial(
         Service,
         settings,

@@ -55,7 +55,7 @@ def pull(client: str, name: str, environment: Mapping[str, str], options: PullOp
     routes = load_routes_with_warning(None, settings, environment)
     if client not in routes.clients:
         raise CannotPull(f"there is no client {client!r}{choices(client, routes.clients, none='; the route files have none')}")
-    documents = asyncio.run(pulled(routes, settings, client, name))
+    documents = asyncio.run(pull_documents(routes, settings, client, name))
     if options.save is not None:
         options.save.write_text(json_text(without_secrets(documents)), "utf-8")
         output().print(Text(f"{with_noun(len(documents.runbooks), 'runbook')} and {with_noun(len(documents.integrations), 'integration')} in {options.save}"))
@@ -71,7 +71,7 @@ def without_secrets(documents: Documents) -> dict[str, Any]:
     return found
 
 
-async def pulled(routes: Routes, settings: Settings, client: str, name: str) -> Documents:
+async def pull_documents(routes: Routes, settings: Settings, client: str, name: str) -> Documents:
     async with open_clients(routes, settings, Metrics(), Health(), SystemClock(), names=[client]) as clients:
         return await fetch(clients[client], name)
 

@@ -65,7 +65,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     if options.answers and recorder is None:
         raise WrongInput("it is for `--dry-run`: without it the methods themselves answer", ANSWER)
     printer = StepPrinter(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
-    result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, printer, options.limit)))
+    result = routes.filled.hide_in(asyncio.run(follow_run(run, runbook, routes, settings, printer, options.limit)))
     if options.as_json:
         write_json(result, indent=False)
     elif result["result"] == "timeout":
@@ -149,7 +149,7 @@ class StepPrinter:
         self.steps.append(step)
 
 
-async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, printer: StepPrinter, limit: float) -> dict[str, Any]:
+async def follow_run(run: Run, runbook: Runbook, routes: Routes, settings: Settings, printer: StepPrinter, limit: float) -> dict[str, Any]:
     """Return the end of the run with its steps; `timeout` when the run does not end in time."""
     follower: RunFollower | None = None
     try:

@@ -56,16 +56,16 @@ async def show_overview(settings: Settings, places: list[RouteQueues], *, watch:
     async with open_broker(settings.amqp_url.get_secret_value(), name="halo-worker status", heartbeat=settings.heartbeat) as broker:
         key = await shared_key(broker, clock)
         if watch:
-            return await watched(broker, clock, key, places, console, as_json=as_json)
+            return await watch_status(broker, clock, key, places, console, as_json=as_json)
         found = await overview(broker, clock, key, places)
     if as_json:
         write_json(found)
     else:
-        console.print(rendered(found, console, clock.now()))
+        console.print(render_status(found, console, clock.now()))
     return GOOD if is_well(found) else NOT_WELL
 
 
-async def watched(broker: Broker, clock: SystemClock, key: bytes, places: list[RouteQueues], console: Console, *, as_json: bool) -> int:
+async def watch_status(broker: Broker, clock: SystemClock, key: bytes, places: list[RouteQueues], console: Console, *, as_json: bool) -> int:
     """Show the status until interrupted: one JSON text per line, or a table that is drawn again."""
     if as_json:
         while True:
@@ -73,7 +73,7 @@ async def watched(broker: Broker, clock: SystemClock, key: bytes, places: list[R
             await clock.sleep(WATCH_EVERY)
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
-            live.update(rendered(await overview(broker, clock, key, places), console, clock.now()), refresh=True)
+            live.update(render_status(await overview(broker, clock, key, places), console, clock.now()), refresh=True)
             await clock.sleep(WATCH_EVERY)
 
 
@@ -81,7 +81,7 @@ def is_well(found: Mapping[str, Any]) -> bool:
     return any(replica["ready"] for replica in found["replicas"]) and all(route["state"] != "down" for route in found["routes"])
 
 
-def rendered(found: Mapping[str, Any], console: Console, now: float) -> RenderableType:
+def render_status(found: Mapping[str, Any], console: Console, now: float) -> RenderableType:
     """Return the status for people: problems stand out."""
     parts: list[RenderableType] = [replicas_line(found, now)]
     if found["routes"]:

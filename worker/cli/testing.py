@@ -43,7 +43,7 @@ def run_tests(directory: Path | None, environment: Mapping[str, str], *, junit: 
         for result in results:
             write_json(result_object(result), indent=False)
     else:
-        show(results, untested(routes))
+        show_results(results, routes_without_examples(routes))
     if not results:
         errors().print(f"there are no examples in {directory or settings.routes}: write `examples:` into a route", soft_wrap=True)
     return GOOD if results and all(result.passed for result in results) else FAILED
@@ -56,10 +56,10 @@ async def run_all(routes: Routes, settings: Settings) -> list[ExampleResult]:
         opening = open_planner(routes, settings, [route for _, route, _ in examples], evaluator, StillClock(time.time()))
         async with opening as planner:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-                return [hidden(await run_example(planner, *each), routes) for each in progress.track(examples, description="examples")]
+                return [without_secrets(await run_example(planner, *each), routes) for each in progress.track(examples, description="examples")]
 
 
-def hidden(result: ExampleResult, routes: Routes) -> ExampleResult:
+def without_secrets(result: ExampleResult, routes: Routes) -> ExampleResult:
     """Return the result without the secrets that route files put into requests."""
     if result.passed:
         return result
@@ -67,13 +67,13 @@ def hidden(result: ExampleResult, routes: Routes) -> ExampleResult:
     return replace(result, differences=[replace(each, expected=hide(each.expected), found=hide(each.found)) for each in result.differences])
 
 
-def untested(routes: Routes) -> list[str]:
+def routes_without_examples(routes: Routes) -> list[str]:
     """Return the routes without an example."""
     kinds: tuple[Mapping[str, Any], ...] = (routes.subscribers, routes.publishers, routes.runbooks, routes.webhooks)
     return [name for kind in kinds for name, route in kind.items() if not route.examples]
 
 
-def show(results: Sequence[ExampleResult], without: Sequence[str]) -> None:
+def show_results(results: Sequence[ExampleResult], without: Sequence[str]) -> None:
     console = output()
     for result in results:
         mark, style = ("pass", "green") if result.passed else ("FAIL", "bold red")

@@ -18,7 +18,7 @@ OF_A_PATH = frozenset({"word", "quoted", "variable"})
 Pieces = Sequence[Token]
 
 
-def constructed(text: str, spot: SourcePosition, start: int) -> DocumentValue:
+def parse_constructor(text: str, spot: SourcePosition, start: int) -> DocumentValue:
     """Return the value that an expression makes; `start` is its offset in the text of the spot's node."""
     written = [token for token in tokens(text) if token.kind not in {"space", "comment"}]
     return ConstructorParser(spot, start, {}).value(written)
@@ -50,7 +50,7 @@ class ConstructorParser:
             return self.enclosed(written[opening:], self.at(written[opening]))  # an object for each value of a path
         if written[0].text == "-" and len(written) == len("-1") and written[1].kind == "number":
             return replace(self.single(written[1], spot), literal=-number(written[1].text))
-        return result(written, spot)
+        return runtime_value(written, spot)
 
     def at(self, token: Token) -> SourcePosition:
         return replace(self.spot, offset=self.start + token.start)
@@ -90,7 +90,7 @@ class ConstructorParser:
         return replace(self, variables=known).value(given[-1]) if given else DocumentValue("computed", self.spot)
 
 
-def result(written: Pieces, spot: SourcePosition) -> DocumentValue:
+def runtime_value(written: Pieces, spot: SourcePosition) -> DocumentValue:
     """Return the known part of a value that only a run computes: its type, or the literal pieces of a text."""
     around = depths(written)
     if concatenated(written, around):

@@ -60,7 +60,7 @@ class RowView:
     def report(self) -> None:
         for problem in self.node.file.problems:
             if place := next((place for place in self.places if place.holds(problem)), None):
-                self.target.append(Problem(self.table, self.line, 0, f"{named(place.columns)} of this row makes {place.name} wrong: {problem.message}"))
+                self.target.append(Problem(self.table, self.line, 0, f"{column_names(place.columns)} of this row makes {place.name} wrong: {problem.message}"))
         self.node.file.problems.clear()
 
     def report_others(self) -> None:
@@ -87,7 +87,7 @@ class RowReader:
     places: tuple[RowPlace, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.places = tuple(place_of(node) for node in texts(self.node) if self._takes(node) and columns_of(str(node.value)))
+        self.places = tuple(place_of(node) for node in text_nodes(self.node) if self._takes(node) and columns_of(str(node.value)))
 
     def rows(self) -> CustomerRows:
         if wrong := list(self._wrong_texts()):
@@ -139,7 +139,7 @@ class RowReader:
 
     def _wrong_texts(self) -> Iterator[Problem]:
         """Yield errors of the texts themselves: they occur in every row."""
-        for node in texts(self.node):
+        for node in text_nodes(self.node):
             if not self._takes(node):
                 continue
             inside, text = node.path[2] == "methods", str(node.value)
@@ -164,11 +164,11 @@ def without_braces(value: Any) -> Any:
     return BRACES.sub(ABSENT, value) if isinstance(value, str) else value
 
 
-def texts(node: ConfigNode) -> Iterator[ConfigNode]:
+def text_nodes(node: ConfigNode) -> Iterator[ConfigNode]:
     if not node.children and isinstance(node.value, str):
         yield node
     for child in node.children.values():
-        yield from texts(child)
+        yield from text_nodes(child)
 
 
 def place_of(node: ConfigNode) -> RowPlace:
@@ -178,7 +178,7 @@ def place_of(node: ConfigNode) -> RowPlace:
     return RowPlace((begin.line, begin.column), end, f"`{'.'.join(map(str, node.path))}`", columns_of(str(node.value)))
 
 
-def named(columns: Sequence[str]) -> str:
+def column_names(columns: Sequence[str]) -> str:
     return f"the column `{columns[0]}`" if len(columns) == 1 else f"one of the columns {', '.join(f'`{column}`' for column in columns)}"
 
 

@@ -32,7 +32,7 @@ class Excerpts:
 
     def mask(self, root: ConfigNode) -> None:
         """Hide the literal credentials of a readable file; in other files, hide everything that looks like a credential."""
-        self._masked[root.file.name] = list(credentials(root))
+        self._masked[root.file.name] = list(credential_spans(root))
 
     def with_excerpt(self, problem: Problem) -> Problem:
         """The problem with its line and without the value of any variable."""
@@ -42,7 +42,7 @@ class Excerpts:
             return replace(problem, message=message)
         column = max(problem.column, 1) - 1
         before, after = self._halves(problem.file, problem.line, lines[problem.line - 1], column)
-        excerpt, caret = near(before.replace("\t", " ") + after.replace("\t", " "), len(before))
+        excerpt, caret = excerpt_around(before.replace("\t", " ") + after.replace("\t", " "), len(before))
         return replace(problem, message=message, excerpt=excerpt, caret=caret)
 
     def _halves(self, file: str, number: int, line: str, column: int) -> tuple[str, str]:
@@ -71,13 +71,13 @@ class Excerpts:
         return redact_text(self._variables.scrub(text))
 
 
-def credentials(node: ConfigNode, *, inside: bool = False) -> Iterator[SourceSpan]:
+def credential_spans(node: ConfigNode, *, inside: bool = False) -> Iterator[SourceSpan]:
     """Yield the places of literal credentials: under `auth` and `headers`, and of members with a credential's name."""
     for key, child in node.children.items():
         named = isinstance(key, str) and (key in HOLDERS or is_secret_name(key))
         hidden = (inside or named) and key not in NO_SECRETS
         if child.children:
-            yield from credentials(child, inside=hidden)
+            yield from credential_spans(child, inside=hidden)
         elif isinstance(child.value, str | int | float) and ((hidden and is_literal(str(child.value), str(key))) or holds_login(str(child.value))):
             yield child.place
 
@@ -103,7 +103,7 @@ def line_start(text: str, number: int) -> int:
     return sum(map(len, text.splitlines(keepends=True)[: number - 1]))
 
 
-def near(line: str, caret: int) -> tuple[str, int]:
+def excerpt_around(line: str, caret: int) -> tuple[str, int]:
     """The line, or the part of a long one around the place, and the index of the place in it."""
     line = line.rstrip()
     if len(line) <= MAX_WIDTH:

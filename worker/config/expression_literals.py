@@ -74,13 +74,13 @@ def possible_causes(error: str, pieces: Sequence[Token]) -> str:
     if "Invalid regex" in error or MATCHES_NOTHING in error:
         found = [f"`{shortened(token.text)}`" for token in pieces if token.kind == "regex"]
     elif ABOUT_A_PICTURE.search(error):
-        found = [named(argument) for argument in picture_arguments(pieces)]
+        found = [argument_name(argument) for argument in picture_arguments(pieces)]
     else:
         found = []
     return f": {' or '.join(dict.fromkeys(found))}" if found else ""
 
 
-def named(argument: PictureArgument) -> str:
+def argument_name(argument: PictureArgument) -> str:
     if argument.picture is None:
         return f"the picture that {argument.function} is given at run time"
     return f"`{shortened(argument.picture)}` of {argument.function}"

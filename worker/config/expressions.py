@@ -57,7 +57,7 @@ class CompiledCondition:
         self._batch = batch
 
     async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
-        return truth(self._part(await self._batch.values(PathScope(context, bindings), evaluator)))
+        return to_boolean(self._part(await self._batch.values(PathScope(context, bindings), evaluator)))
 
 
 def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
@@ -106,7 +106,7 @@ def text_part(text: str, location: SourceLocation, place: MemberPlace, compilati
         pieces = parts(text)
     except Unclosed as error:
         compilation.problems.append(location.problem(str(error), error.start))
-        return nothing
+        return yield_nothing
     if single:
         return expression_part(single, location, compilation, place.member)
     return concatenate(
@@ -123,7 +123,7 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     except ExpressionSyntaxError as error:
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in text else ""
         compilation.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
-        return nothing
+        return yield_nothing
     compilation.problems += [location.problem(error.message, embedded.start + error.offset) for error in literal_errors(tuple(tokens(text)))]
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
@@ -138,10 +138,10 @@ def value_or_absent(index: int, absent: AbsentValue, values: Sequence[Any]) -> A
     return absent if value is UNDEFINED else value
 
 
-def nothing(_given: Any) -> Any:
+def yield_nothing(_given: Any) -> Any:
     return UNDEFINED
 
 
-def truth(value: Any) -> bool:
+def to_boolean(value: Any) -> bool:
     """`$boolean`: a list is true when one of its members is."""
-    return any(map(truth, value)) if isinstance(value, list) else bool(value)
+    return any(map(to_boolean, value)) if isinstance(value, list) else bool(value)

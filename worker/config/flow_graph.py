@@ -28,7 +28,7 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
     for name in [name for name, (_, inside) in elements.items() if name in inside]:
         steps.child(name).child("do").add_error(f"an element of `{name}` leads to `{name}` again: end its steps where the element is done")
         return
-    endless = check_ends(runbook, {name: following(step) for name, step in runbook.steps.items()}, looping, steps)
+    endless = check_ends(runbook, {name: next_steps(step) for name, step in runbook.steps.items()}, looping, steps)
     check_pauses(runbook, [name for name in looping if name not in endless], beyond, steps)
     for name, step in runbook.steps.items():
         before = [other for other in edges if name in beyond[other]]
@@ -42,10 +42,10 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
 
 def targets(step: Step) -> list[str]:
     """Return the steps that a step may lead to, with the steps of its elements."""
-    return [*following(step), *([step.each.first] if step.each is not None else [])]
+    return [*next_steps(step), *([step.each.first] if step.each is not None else [])]
 
 
-def following(step: Step) -> list[str]:
+def next_steps(step: Step) -> list[str]:
     """Return the steps that may follow a step."""
     return [*(branch.go for branch in step.go), *([step.on_failure] if step.on_failure is not None else [])]
 

@@ -49,11 +49,11 @@ def edges(step: Step) -> Iterator[tuple[str, str]]:
     if step.each is not None:
         yield step.each.first, "each"
     for branch in step.go:
-        yield branch.go, shortened(branch.label) if branch.when is not None else "else" if len(step.go) > 1 else ""
+        yield branch.go, label_text(branch.label) if branch.when is not None else "else" if len(step.go) > 1 else ""
     if step.on_failure is not None:
         yield step.on_failure, "on failure"
 
 
-def shortened(text: str) -> str:
+def label_text(text: str) -> str:
     plain = re.sub(r"\s+", " ", text.strip().removeprefix("{{").removesuffix("}}")).strip()
     return plain if len(plain) <= LABEL_LENGTH else plain[: LABEL_LENGTH - 1] + "…"

@@ -108,7 +108,7 @@ def compile_directory(
     if problems:
         shown = tuple(sorted(set(map(excerpts.with_excerpt, problems))))
         return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.with_excerpt, warnings)))))
-    known = KnownSecrets(credentials(routes, variables))
+    known = KnownSecrets(credential_values(routes, variables))
     sources = {node.name: source_of(node, variables) for node in definitions} | {FILES: digest_of(routes)}
     found = tuple(sorted(set(map(excerpts.with_excerpt, warnings))))
     filled = known.with_more(values_of(routes, variables))
@@ -218,7 +218,7 @@ def compile_routes(definitions: list[ConfigNode], tables: Mapping[str, TableSour
     return routes
 
 
-def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
+def credential_values(routes: Routes, variables: Variables) -> Iterator[str | None]:
     """The content of secret files, variables whose name says that they are secret, and the literal credentials of route files."""
     yield from (value for value, reference in variables.given.items() if reference.startswith("${file:") or is_secret_name(reference))
     for client in routes.clients.values():

@@ -13,7 +13,7 @@ from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build
 from worker.config.mappings import MissingRule
 from worker.config.node_values import template
-from worker.config.parameters import ParameterRules, missing_path, named, own_parameters, path_nodes, query_nodes
+from worker.config.parameters import ParameterRules, allowed_names, missing_path, own_parameters, path_nodes, query_nodes
 from worker.config.value_types import Parameters
 
 Match = Annotated[
@@ -48,7 +48,7 @@ def compile_find(
             node.add_key_error(f"Halo has no list of {entity} to look in: leave `find` out")
             return None
         listing = sent.catalogue.unknown(entity, "GET")
-    listing = listing.accepting(named(sent.allow_unknown))
+    listing = listing.accepting(allowed_names(sent.allow_unknown))
     if listing.listing is None:
         node.add_key_error(f"{listing.entity} is one record, not a list to look in: leave `find` out")
     checks = ParameterRules(sent.catalogue, listing, sent.allow_unknown, own_parameters(listing))

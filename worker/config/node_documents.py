@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker.config.config_node import ConfigNode
-from worker.config.constructors import constructed
+from worker.config.constructors import parse_constructor
 from worker.config.documents import DocumentValue, Member, SourcePosition
 from worker.config.mappings import member_name
 from worker.config.run_templates import OPEN_VARIABLE
@@ -30,7 +30,7 @@ def text_document(node: ConfigNode, *, jsonata: bool) -> DocumentValue:
     except Unclosed:
         return DocumentValue("computed", spot)
     if expression is not None:
-        return constructed(expression.text, spot, expression.start)
+        return parse_constructor(expression.text, spot, expression.start)
     if OPEN_VARIABLE in node.value:
         return DocumentValue("computed", spot)
     if any(isinstance(piece, Embedded) for piece in pieces):

@@ -34,7 +34,7 @@ class ParameterRules:
     own: frozenset[str] = frozenset()
 
 
-def named(allow_unknown: Unknown) -> list[str]:
+def allowed_names(allow_unknown: Unknown) -> list[str]:
     """The query parameters that a route's `allow_unknown` names."""
     return allow_unknown if isinstance(allow_unknown, list) else []
 
@@ -44,7 +44,7 @@ def find_operation(route: ConfigNode, catalogue: Catalogue, entity: str, method:
     message = ""
     for find in (catalogue.find, catalogue.unknown) if allow_unknown is True else (catalogue.find,):
         try:
-            return find(entity, method).accepting(named(allow_unknown))
+            return find(entity, method).accepting(allowed_names(allow_unknown))
         except (UnknownEntity, MethodNotAllowed) as error:
             message = str(error)
     route.child("entity").add_error(message)
@@ -147,11 +147,11 @@ def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: ParameterRu
             member.add_key_error(f"unknown key `{name}` in `{node.name}`; valid are {', '.join(keys)}")
         elif name in {"path", "query"} and not isinstance(member.value, (dict, str)):
             member.add_error(f"`{name}` must be a mapping (names and values)")
-    query_nodes(unmarked(node.child("query")), checks)
-    return path_nodes(unmarked(node.child("path")), checks)
+    query_nodes(without_optional_marks(node.child("query")), checks)
+    return path_nodes(without_optional_marks(node.child("path")), checks)
 
 
-def unmarked(node: ConfigNode) -> ConfigNode:
+def without_optional_marks(node: ConfigNode) -> ConfigNode:
     """Return the mapping by the names of its members, without the `?` of optional members."""
     return replace(node, children={member_name(name)[0]: member for name, member in node.members.items()})
 

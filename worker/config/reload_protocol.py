@@ -52,7 +52,7 @@ class ReloadResult:
     mistakes: tuple[Problem, ...] = ()
 
 
-def answer(request: ReloadRequest) -> ReloadResult:
+def load_changes(request: ReloadRequest) -> ReloadResult:
     """Read, check and compile all files."""
     try:
         loaded = request.files.load()
@@ -78,7 +78,7 @@ def changed_among(before: Routes, after: Routes) -> set[str]:
     return changed | woken  # the route that a webhook wakes depends on the clients of the subscriber
 
 
-def merged(before: Routes, result: ReloadResult) -> ValidRoutes:
+def merge_result(before: Routes, result: ReloadResult) -> ValidRoutes:
     """Return the present routes: known definitions stay the same objects. Raises `ConfigError`."""
     if result.loaded is None or result.names is None:
         raise ConfigError(result.mistakes)

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from worker.config.expression_batch import ExpressionBatch
-from worker.config.expressions import Compilation, expression_part, nothing
+from worker.config.expressions import Compilation, expression_part, yield_nothing
 from worker.config.mappings import Composer, MemberPlace, MissingRule, as_text, concatenate, required_value
 from worker.config.paths import PathScope
 from worker.config.run_values import RunTemplate, Values
@@ -156,7 +156,7 @@ def run_text_part(text: str, location: SourceLocation, place: MemberPlace, compi
         pieces = split(text)
     except Unclosed as error:
         compilation.problems.append(location.problem(str(error), error.start))
-        return nothing
+        return yield_nothing
     visible = [piece for piece in pieces if not isinstance(piece, LiteralText) or piece.text.strip()]
     if len(visible) == 1 and not isinstance(visible[0], LiteralText):
         part = piece_part(visible[0], location, compilation, place.member, alone=True)
@@ -232,7 +232,7 @@ def piece_part(piece: Embedded | Reference, location: SourceLocation, compilatio
         return variable_part(name, alone=alone)
     message = "`<<…>>` must hold the name of a variable: letters, digits, spaces, `_`, `-` and `.`; write {{ '<<' }} for the characters themselves"
     compilation.problems.append(location.problem(message, piece.start))
-    return nothing
+    return yield_nothing
 
 
 def payload_part(piece: Reference, location: SourceLocation, compilation: Compilation, *, alone: bool) -> RunPart:
@@ -241,7 +241,7 @@ def payload_part(piece: Reference, location: SourceLocation, compilation: Compil
         path = parse_variable(piece.text)
     except VariableSyntaxError as error:
         compilation.problems.append(location.problem(f"`<<…>>` is not an expression of a variable: {error}", piece.start + error.column - 1))
-        return nothing
+        return yield_nothing
     return partial(payload_value, path, alone)
 
 

@@ -18,7 +18,7 @@ from worker.config.control_steps import SubRunbook
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.lookups import FindDefinition, compile_find
 from worker.config.node_values import optional_run_template, run_template
-from worker.config.parameters import ParameterRules, missing_path, named, path_nodes, query_nodes
+from worker.config.parameters import ParameterRules, allowed_names, missing_path, path_nodes, query_nodes
 from worker.config.references import References, check_reference
 from worker.config.required import compile_required
 from worker.config.run_templates import BoundRunTemplate
@@ -243,7 +243,7 @@ def action_checks(action: Action, context: StepContext) -> ParameterRules | None
     """Return the checks of the action's parameters; None if the client's API lacks the operation. The body is checked here."""
     catalogue, node, body = context.references.catalogue_of(context.definition.client), context.node, context.definition.body
     try:
-        operation = catalogue.find(action.entity, action.method).accepting(named(context.definition.allow_unknown))
+        operation = catalogue.find(action.entity, action.method).accepting(allowed_names(context.definition.allow_unknown))
     except (UnknownEntity, MethodNotAllowed) as error:
         node.child("action").add_error(f"the client's API lacks {action.name}: {error}")
         return None

@@ -156,16 +156,17 @@ def equates_sums(marks: frozenset[str], functions: frozenset[str]) -> bool:
     return bool(marks & EQUALITY) and bool(marks & ARITHMETIC or functions & CALCULATING)
 
 
-def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any], texts: Sequence[Any]) -> Any:
+def merge_results(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any], texts: Sequence[Any]) -> Any:
     """Merge the results with stand-ins into one. `between`: with the neighbours; `texts`: with the texts; each empty if it proves nothing. Raises `PrecisionLost`."""
     first = results[0]
     if same_type(results):
         if isinstance(first, dict) and all(each.keys() == first.keys() for each in results):
-            return {name: merged([each[name] for each in results], restored, members(between, name), members_of_text(texts, name)) for name in first}
+            return {name: merge_results([each[name] for each in results], restored, members(between, name), members_of_text(texts, name)) for name in first}
         if isinstance(first, list) and all(len(each) == len(first) for each in results):
             size = len(first)
             return [
-                merged([each[index] for each in results], restored, items(between, index, size), items_of_text(texts, index, size)) for index in range(size)
+                merge_results([each[index] for each in results], restored, items(between, index, size), items_of_text(texts, index, size))
+                for index in range(size)
             ]
     if is_number(first) and (number := restored.get(tuple(results))) is not None:
         return number

@@ -25,7 +25,7 @@ from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
 from worker.core.exact_numbers import has_long_number, loads
 from worker.core.lookups import LookupAnswer, Needed
-from worker.evaluator.exact import ExactNumbers, PrecisionLost, equates_sums, is_monotonic, merged, substituted
+from worker.evaluator.exact import ExactNumbers, PrecisionLost, equates_sums, is_monotonic, merge_results, substituted
 from worker.evaluator.functions import Functions
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
 
@@ -159,7 +159,7 @@ class Expression:
         if self._monotonic and texts:  # a failure shows a calculation; otherwise the text was in a place that makes no text of the number
             texts = [each for each in texts if isinstance(each, Failed)]
             neighbours = [] if texts else neighbours
-        value = merged(results[: len(stand_ins)], restored, neighbours, texts)
+        value = merge_results(results[: len(stand_ins)], restored, neighbours, texts)
         if isinstance(value, Failed):
             raise ExpressionError(value.reason)
         return value

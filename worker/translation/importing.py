@@ -51,7 +51,7 @@ def translate(
     `imported_before`: names of runbooks by Halo's id, from earlier imports; a document that is imported again keeps its name.
     """
     taker, made = SecretExtractor(), Translation(reports=list(given.unknown))
-    documents = cleaned(given, taker, made)
+    documents = without_secrets(given, taker, made)
     known: dict[int, KnownMethod] = {}
     refused: dict[int, str] = {}
     present = present or {}
@@ -82,7 +82,7 @@ def translate(
     return made
 
 
-def cleaned(given: Documents, taker: SecretExtractor, made: Translation) -> Documents:
+def without_secrets(given: Documents, taker: SecretExtractor, made: Translation) -> Documents:
     """Return the documents without secrets; documents that hold the characters of the marks are left out."""
     found = Documents()
     for kind in ("integrations", "methods", "runbooks"):

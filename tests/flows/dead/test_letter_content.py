@@ -11,7 +11,7 @@ import pytest
 from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.app.letters.context import LettersContext
 from worker.app.page import letter_content
-from worker.app.page.letter_content import MAX_BODY, content_of
+from worker.app.page.letter_content import MAX_BODY, read_letter_content
 from worker.app.page.letter_index import LetterIndex
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
@@ -38,7 +38,7 @@ async def content(place, context):
         headers = {"dead-class": "rejected", "dead-reason": "no", "dead-at": "2026-03-01T12:00:00Z"}
         await place.other.broker.publish(Message(body, headers, message_id="m"), routing_key=DEAD_QUEUE.name)
         [row] = (await LetterIndex(SystemClock(), context.codec).read(place.broker, [DEAD_QUEUE])).rows
-        found = await content_of(place.broker, SystemClock(), context, row)
+        found = await read_letter_content(place.broker, SystemClock(), context, row)
         assert found is not None
         return found
 

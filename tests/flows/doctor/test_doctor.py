@@ -16,7 +16,7 @@ from tests.tools.rabbitmq import vhost_of
 from tests.tools.waiting import until
 from worker.app.doctor.check import Check, CheckSubject, CheckVerdict, healthy
 from worker.app.doctor.examination import examine
-from worker.app.doctor.management import cluster, members
+from worker.app.doctor.management import cluster_check, members_check
 from worker.app.permissions import Account
 from worker.broker.open import open_broker
 from worker.config.loader import load_routes
@@ -188,12 +188,12 @@ QUEUE = {"name": "halo.claims", "members": ["a", "b", "c"], "online": ["a", "b",
 @pytest.mark.parametrize(
     ("check", "verdict", "part"),
     [
-        (cluster([NODE, NODE | {"name": "rabbit@b", "running": False}], CheckSubject("broker")), CheckVerdict.FAILED, "not running: rabbit@b"),
-        (cluster([NODE | {"disk_free_alarm": True}], CheckSubject("broker")), CheckVerdict.FAILED, "an alarm stops publishing: rabbit@a"),
-        (cluster([NODE] * 3, CheckSubject("broker")), CheckVerdict.GOOD, "3 nodes run"),
-        (members([QUEUE | {"online": ["a"]}], 3, CheckSubject("broker")), CheckVerdict.FAILED, "not online: halo.claims"),
-        (members([QUEUE | {"members": ["a"], "online": ["a"]}], 3, CheckSubject("broker")), CheckVerdict.WARNING, "1 queues have fewer"),
-        (members([QUEUE], 3, CheckSubject("broker")), CheckVerdict.GOOD, "1 queues"),
+        (cluster_check([NODE, NODE | {"name": "rabbit@b", "running": False}], CheckSubject("broker")), CheckVerdict.FAILED, "not running: rabbit@b"),
+        (cluster_check([NODE | {"disk_free_alarm": True}], CheckSubject("broker")), CheckVerdict.FAILED, "an alarm stops publishing: rabbit@a"),
+        (cluster_check([NODE] * 3, CheckSubject("broker")), CheckVerdict.GOOD, "3 nodes run"),
+        (members_check([QUEUE | {"online": ["a"]}], 3, CheckSubject("broker")), CheckVerdict.FAILED, "not online: halo.claims"),
+        (members_check([QUEUE | {"members": ["a"], "online": ["a"]}], 3, CheckSubject("broker")), CheckVerdict.WARNING, "1 queues have fewer"),
+        (members_check([QUEUE], 3, CheckSubject("broker")), CheckVerdict.GOOD, "1 queues"),
     ],
 )
 def test_the_state_of_a_cluster_is_told(check, verdict, part):

@@ -15,7 +15,7 @@ from worker.app.route_reader import RouteReader
 from worker.app.shared_parts import changed_names, replaceable_parts_changed, shared_parts_of
 from worker.config.expressions import compile_template
 from worker.config.loader import load_routes
-from worker.config.reload_protocol import RouteSources, answer
+from worker.config.reload_protocol import RouteSources, load_changes
 from worker.config.routes import Routes
 from worker.config.run_templates import compile_json_text, compile_run_template
 from worker.config.run_values import Values
@@ -45,7 +45,7 @@ def here(monkeypatch):
     """Reads in this process, for what does not depend on the other one: an interpreter takes longer to start than to read."""
 
     async def asked(_: RouteReader, question: bytes) -> bytes:
-        return pickle.dumps(answer(pickle.loads(question)))
+        return pickle.dumps(load_changes(pickle.loads(question)))
 
     monkeypatch.setattr(RouteReader, "_asked", asked)
 

@@ -35,7 +35,7 @@ def load(folder: Path, **options: bool):
 
 def test_sound_files_are_loaded_whole_and_nothing_is_told(tmp_path):
     loaded = load(write(tmp_path, a=CLIENT.format(name="main"), b=publishers(("erp", "main", "Asset"))))
-    assert (set(loaded.routes.publishers), loaded.problems, loaded.told) == ({"erp"}, (), "")
+    assert (set(loaded.routes.publishers), loaded.problems, loaded.warning) == ({"erp"}, (), "")
 
 
 def test_a_definition_with_a_mistake_is_left_out_and_its_neighbours_in_the_same_file_stay(tmp_path):
@@ -43,7 +43,7 @@ def test_a_definition_with_a_mistake_is_left_out_and_its_neighbours_in_the_same_
     loaded = load(write(tmp_path, a=CLIENT.format(name="main") + given))
     assert set(loaded.routes.publishers) == {"erp", "cmdb"}
     assert "Asett" in loaded.problems[0].message
-    assert "1 mistake" in loaded.told
+    assert "1 mistake" in loaded.warning
 
 
 BLOCK = """

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.every import every
-from worker.core.broker_addresses import addresses_of, place_of, problem_in, virtual_host
+from worker.core.broker_addresses import addresses_of, host_and_port, problem_in, virtual_host
 from worker.core.redaction import redact_text
 
 PLANTED = "hunter2secret"
@@ -79,4 +79,4 @@ def test_the_virtual_host_is_that_of_all_addresses(url, vhost):
 
 @pytest.mark.parametrize(("url", "place"), [("amqp://u:p@a", "a:5672"), ("amqps://u:p@a", "a:5671"), ("amqp://u:p@[::1]:7/v", "[::1]:7")])
 def test_what_is_shown_of_an_address_is_its_host_and_port(url, place):
-    assert place_of(url) == place
+    assert host_and_port(url) == place

@@ -22,7 +22,7 @@ from worker.flows.consuming.memory import FREE, MEBIBYTE, Memory, Receipts, with
 from worker.flows.running.compression import compressed, decompressed
 from worker.flows.running.elements import CHUNK_ELEMENTS, ElementList
 from worker.flows.running.endings import iterating_run, message_to_caller, waiting_caller
-from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merged
+from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merge_lanes
 from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.metrics import Metrics
 
@@ -60,7 +60,7 @@ def test_lanes_have_each_element_once_and_results_come_together_in_the_order_of_
         while not iteration.over:
             iteration = iteration.advanced({"All": iteration.element()}, RunFailure("failed", "no") if iteration.element() is None else None)
         parts[lane] = {"count": mine.count, "results": iteration.results, "failures": iteration.failures}
-    together = merged(parts, Iteration(ElementList(), results={"All": []}))
+    together = merge_lanes(parts, Iteration(ElementList(), results={"All": []}))
     assert together.results["All"] == items
     assert [failure["index"] for failure in together.failures] == [index for index, item in enumerate(items) if item is None]
     assert together.over

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from worker.app.doctor.check import Check, CheckSubject
 from worker.broker.open import MEMORY, open_broker
 from worker.config.routes import Routes
-from worker.core.broker_addresses import addresses_of, place_of
+from worker.core.broker_addresses import addresses_of, host_and_port
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, BrokerUnreachable, TopologyMismatch, Unroutable
 from worker.core.message import Message
@@ -40,7 +40,7 @@ async def broker_checks(settings: Settings, routes: Routes) -> AsyncIterator[Che
         return
     examined = False
     for address in addresses_of(url):
-        place = place_of(address)
+        place = host_and_port(address)
         try:
             async with open_broker(address, name="halo-worker doctor", heartbeat=settings.heartbeat) as broker:
                 yield about.good("connection", f"connect to {place}", "connected and logged in")

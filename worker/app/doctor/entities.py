@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from worker.app.doctor.check import Check, CheckSubject
-from worker.app.doctor.halo import WHOLE, ClientSession, document
+from worker.app.doctor.halo import WHOLE, ClientSession, json_of
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import RequestError
 from worker.catalogue.operation import Operation
@@ -46,7 +46,7 @@ async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evalu
         yield await page_cap(session, paged, about)
     written = {route.operation.entity: route for route in routes.publishers.values() if route.client == name}
     for publisher in written.values():
-        for check in [await readable(session, publisher, about), *writable(session, publisher, about)]:
+        for check in [await readable_check(session, publisher, about), *writable_check(session, publisher, about)]:
             yield check
 
 
@@ -99,7 +99,7 @@ async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator
     return await request_check(session, what, request, few, about)
 
 
-async def readable(session: ClientSession, route: Publisher, about: CheckSubject) -> Check:
+async def readable_check(session: ClientSession, route: Publisher, about: CheckSubject) -> Check:
     """Request one row of the entity that a publisher writes, if the entity has a list."""
     what, entity = f"publisher {route.name}", route.operation.entity
     operation: Operation | None = load().methods_of(entity).get("GET")
@@ -109,7 +109,7 @@ async def readable(session: ClientSession, route: Publisher, about: CheckSubject
     return await request_check(session, what, build_request(operation, {}, {}), few, about)
 
 
-def writable(session: ClientSession, route: Publisher, about: CheckSubject) -> Iterator[Check]:
+def writable_check(session: ClientSession, route: Publisher, about: CheckSubject) -> Iterator[Check]:
     """Check from the scopes whether the client may write. This writes nothing."""
     tried = f"look for a scope that may write {route.operation.entity}, without writing"
     if session.scopes is None:
@@ -127,7 +127,7 @@ async def request_check(session: ClientSession, what: str, request: Request, few
     if isinstance(answer, Failure):
         return about.failed(what, tried, answer.reason, "raise `timeout` of the client, or narrow the query, where it takes long; otherwise check the network")
     match answer.status:
-        case HTTPStatus.OK if document(answer) is not None:
+        case HTTPStatus.OK if json_of(answer) is not None:
             return about.good(what, tried, "readable")
         case HTTPStatus.OK:
             return about.failed(what, tried, "the answer is not JSON", "check `api_url` of the client: a portal or a proxy answers in place of the API")
@@ -150,7 +150,7 @@ async def request_check(session: ClientSession, what: str, request: Request, few
 
 def answer_sentence(answer: Answer) -> str:
     """Return Halo's sentence about a query: it holds no record. An HTML page is not repeated."""
-    found = document(answer)
+    found = json_of(answer)
     return f": {found[:200]}" if isinstance(found, str) else ""
 
 
@@ -158,7 +158,7 @@ async def page_cap(session: ClientSession, operation: Operation, about: CheckSub
     """Check how many rows Halo returns when a request asks for more."""
     tried = f"GET {operation.path} with page_size={ASKED}"
     answer = await session.get(build_request(operation, {}, {}).path, {"pageinate": "true", "page_size": str(ASKED), "page_no": "1"})
-    found = document(answer) if isinstance(answer, Answer) and answer.status == HTTPStatus.OK else None
+    found = json_of(answer) if isinstance(answer, Answer) and answer.status == HTTPStatus.OK else None
     rows = next((value for value in found.values() if isinstance(value, list)), None) if isinstance(found, dict) else None
     if rows is None:
         return about.unknown("page cap", tried, "no page came")

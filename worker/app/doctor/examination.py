@@ -64,18 +64,18 @@ async def client_checks(client: Client, routes: Routes, settings: Settings, cloc
                 yield check
             async for check in entity_checks(session, routes, evaluator, about):
                 yield check
-            yield await openapi(client, about)
+            yield await openapi_check(client, about)
     except ConfigError as error:
         yield about.failed("configuration", "open the client", "; ".join(map(str, error.problems)), "correct the client in the route files")
 
 
-async def openapi(client: Client, about: CheckSubject) -> Check:
+async def openapi_check(client: Client, about: CheckSubject) -> Check:
     """Compare the tenant's OpenAPI file with the built-in catalogue."""
     tried = "compare the tenant's OpenAPI file with the built-in catalogue"
     try:
         theirs = parse_openapi(await fetch_openapi(URL(client.url or api_address(client)), client))
     except (NotFetched, NotOpenApi) as error:
-        fix = "download the file in a browser, and let `openapi` of the client name it"
+        fix = "download the file in a browser, and let `openapi_check` of the client name it"
         return about.unknown("openapi", tried, str(error), fix)
     found = list(differences(load(), theirs))
     if not found:

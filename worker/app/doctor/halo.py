@@ -30,7 +30,7 @@ DRIFT, FAR = 30.0, 240.0  # seconds between the clocks: above the first a warnin
 WHOLE = frozenset({"all", "all:standard", "admin"})
 REFUSED_FIX = {
     "invalid_client": "compare client_id and client_secret with Halo (Configuration, Integrations, Halo API); check that the application is active",
-    "invalid_scope": "correct `scopes` of the client: `all`, or names such as read:tickets and edit:assets",
+    "invalid_scope": "correct `scopes_check` of the client: `all`, or names such as read:tickets and edit:assets",
     "invalid_grant": "correct username and password of the client; the agent must be active and may log in",
     "unauthorized_client": "set the authentication method of the API application in Halo to that of `auth.type`",
     "unsupported_grant_type": "set the authentication method of the API application in Halo to that of `auth.type`",
@@ -72,12 +72,12 @@ async def token_checks(session: ClientSession, about: CheckSubject) -> AsyncIter
         yield about.failed("discovery", tried, found.reason.removeprefix("no token: "), FIX[found.trouble])
         return
     yield about.good("discovery", tried, found.place)
-    yield await grant(session, about, found)
+    yield await grant_check(session, about, found)
     if session.token:
-        yield scopes(session, about)
+        yield scopes_check(session, about)
 
 
-async def grant(session: ClientSession, about: CheckSubject, address: TokenAddress) -> Check:
+async def grant_check(session: ClientSession, about: CheckSubject, address: TokenAddress) -> Check:
     client = session.client
     tried = f"ask {address.place} for a token ({client.grant.type})"
     headers, proof = prove_client(client.grant, address.url, session.clock.now())
@@ -91,14 +91,14 @@ async def grant(session: ClientSession, about: CheckSubject, address: TokenAddre
     return about.failed("token", tried, result.reason.removeprefix("no token: "), REFUSED_FIX.get(result.code, FIX[result.trouble]))
 
 
-def scopes(session: ClientSession, about: CheckSubject) -> Check:
+def scopes_check(session: ClientSession, about: CheckSubject) -> Check:
     """Compare the granted scopes with the requested ones."""
     wanted, given = frozenset(session.client.grant.scopes), session.scopes
     tried = f"compare the token's scopes with {', '.join(sorted(wanted)) or 'none'}"
     if given is None:
         return about.unknown("scopes", tried, "Halo does not name them: the reads below show what they allow")
     if lacking := sorted(wanted - given):
-        fix = "grant them to the API application in Halo (Permissions), or leave them out of `scopes`"
+        fix = "grant them to the API application in Halo (Permissions), or leave them out of `scopes_check`"
         return about.failed("scopes", tried, f"not granted: {', '.join(lacking)}; granted: {', '.join(sorted(given)) or 'none'}", fix)
     return about.good("scopes", tried, f"granted: {', '.join(sorted(given))}")
 
@@ -110,7 +110,7 @@ async def agent_checks(session: ClientSession, about: CheckSubject) -> AsyncIter
     if isinstance(answer, Failure):
         yield about.failed("agent", tried, answer.reason, FIX[TokenErrorKind.UNREACHABLE])
         return
-    agent = document(answer)
+    agent = json_of(answer)
     if answer.status == HTTPStatus.OK and isinstance(agent, dict):
         yield about.good("agent", tried, f"agent {agent.get('id', '?')}; its role limits what the worker sees")
     elif answer.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -136,7 +136,7 @@ def clock_of(answer: Answer, now: float, about: CheckSubject) -> Check:
     return about.warning("clock", tried, f"{apart:.0f} s apart", fix) if apart > DRIFT else about.good("clock", tried, f"{apart:.0f} s apart")
 
 
-def document(answer: Answer) -> Any:
+def json_of(answer: Answer) -> Any:
     """Return the JSON of an answer; None for anything else."""
     try:
         return read_json(answer.body or b"", answer.content_type)

@@ -78,7 +78,7 @@ async def integration_checks(integration: Integration, routes: Routes, settings:
         failed |= check.verdict is CheckVerdict.FAILED
         yield check
     if not failed:
-        yield await credentials(integration, routes, settings, clock, about)
+        yield await credentials_check(integration, routes, settings, clock, about)
 
 
 async def address_check(integration: Integration, about: CheckSubject) -> Check | None:
@@ -99,14 +99,14 @@ async def address_check(integration: Integration, about: CheckSubject) -> Check 
     return None
 
 
-async def credentials(integration: Integration, routes: Routes, settings: Settings, clock: Clock, about: CheckSubject) -> Check:
+async def credentials_check(integration: Integration, routes: Routes, settings: Settings, clock: Clock, about: CheckSubject) -> Check:
     """Fetch a token if `auth` says how."""
     kind = integration.auth.type
     if kind in SENT_AS_IT_IS or kind == "none":
         customer = f" --customer '{integration.customer}'" if integration.customer else ""
         what = "nothing is sent to prove who the worker is" if kind == "none" else "the credentials are sent with each call"
         return about.unknown("token", f"read `auth` ({kind})", f"{what}: `halo-worker call {integration.name}.METHOD{customer}` tries it")
-    tried = f"log in by {integration.name}.{integration.auth.login.method}" if integration.auth.login else f"ask {place(integration)} for a token"
+    tried = f"log in by {integration.name}.{integration.auth.login.method}" if integration.auth.login else f"ask {token_place(integration)} for a token"
     try:
         async with (
             open_route_evaluator(routes, settings, None, clock) as evaluator,
@@ -120,6 +120,6 @@ async def credentials(integration: Integration, routes: Routes, settings: Settin
     return about.good("token", tried, "given")
 
 
-def place(integration: Integration) -> str:
+def token_place(integration: Integration) -> str:
     """Return the token address without its query."""
     return str(URL(integration.auth.token_url or "").with_query(None))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from worker.app.doctor.check import Check, CheckSubject
-from worker.app.doctor.halo import document
+from worker.app.doctor.halo import json_of
 from worker.config.routes import Client, Grant
 from worker.core.broker_addresses import virtual_host
 from worker.core.topology import is_own
@@ -55,14 +55,14 @@ async def management_checks(settings: Settings, queues: Collection[str]) -> Asyn
         if isinstance(nodes, str):
             yield about.failed("cluster", f"GET {plain.origin()}/api/nodes", nodes, "correct WORKER_MANAGEMENT_URL; its user needs the tag monitoring")
             return
-        yield cluster(nodes, about)
+        yield cluster_check(nodes, about)
         found = await query_management(send, plain, f"/api/queues/{vhost}", login, {"columns": COLUMNS})
         if isinstance(found, str):
             yield about.failed("policies", "list the queues", found, "give the user of WORKER_MANAGEMENT_URL any permission in the virtual host")
             return
         ours = [queue for queue in found if queue.get("name") in queues or is_own(str(queue.get("name")))]
-        yield policies(ours, about)
-        yield members(ours, len(nodes), about)
+        yield policies_check(ours, about)
+        yield members_check(ours, len(nodes), about)
 
 
 async def query_management(send: Send, base: URL, path: str, login: str, query: dict[str, str] | None = None) -> list[dict[str, Any]] | str:
@@ -71,13 +71,13 @@ async def query_management(send: Send, base: URL, path: str, login: str, query: 
     answer: Answer | Failure = await send(Call("GET", url, {"Authorization": f"Basic {login}"}, timeout=WITHIN))
     if isinstance(answer, Failure):
         return answer.reason
-    rows = document(answer)
+    rows = json_of(answer)
     if answer.status != HTTPStatus.OK or not isinstance(rows, list):
         return f"status {answer.status}" if answer.status != HTTPStatus.OK else "the answer is no list: this is not RabbitMQ's management API"
     return [row for row in rows if isinstance(row, dict)]
 
 
-def cluster(nodes: list[dict[str, Any]], about: CheckSubject) -> Check:
+def cluster_check(nodes: list[dict[str, Any]], about: CheckSubject) -> Check:
     """Check that every node runs and has no alarm."""
     tried = "list the nodes of the cluster"
     down = [str(node.get("name")) for node in nodes if not node.get("running")]
@@ -91,7 +91,7 @@ def cluster(nodes: list[dict[str, Any]], about: CheckSubject) -> Check:
     return about.good("cluster", tried, f"{len(nodes)} nodes run")
 
 
-def policies(queues: list[dict[str, Any]], about: CheckSubject) -> Check:
+def policies_check(queues: list[dict[str, Any]], about: CheckSubject) -> Check:
     """Check that no policy drops or redirects messages of the worker."""
     tried = f"look for policies on {len(queues)} queues"
     harmful = []
@@ -107,7 +107,7 @@ def policies(queues: list[dict[str, Any]], about: CheckSubject) -> Check:
     return about.good("policies", tried, "none drops or redirects messages")
 
 
-def members(queues: list[dict[str, Any]], nodes: int, about: CheckSubject) -> Check:
+def members_check(queues: list[dict[str, Any]], nodes: int, about: CheckSubject) -> Check:
     """Check that queues are replicated over the nodes, and that their members are online."""
     wanted = min(MEMBERS, nodes)
     tried = f"compare the members of queues with {wanted}"

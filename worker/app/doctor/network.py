@@ -61,12 +61,12 @@ async def network_checks(endpoint: Endpoint, about: CheckSubject, clock: Clock) 
     if endpoint.proxy:
         yield about.unknown("tls", f"connect to {host}", f"the proxy speaks TLS with {endpoint.peer}: the checks below show whether it works")
     elif address.scheme == "https":
-        yield await certificate(endpoint, about, host, port, clock)
+        yield await certificate_check(endpoint, about, host, port, clock)
     elif not host.startswith(LOOPBACK):
         yield about.warning("tls", f"read the address {address.origin()}", "credentials travel unencrypted", "use https://")
 
 
-async def certificate(endpoint: Endpoint, about: CheckSubject, host: str, port: int, clock: Clock) -> Check:
+async def certificate_check(endpoint: Endpoint, about: CheckSubject, host: str, port: int, clock: Clock) -> Check:
     """Check that the certificate is trusted and does not expire soon."""
     tried, owner, member = f"connect to {host}:{port} and check its certificate", endpoint.owner, endpoint.member
     try:

@@ -14,7 +14,7 @@ from worker.app.page.attachment import PageBroker
 from worker.app.page.cached_read import CachedRead
 from worker.app.page.history import History
 from worker.app.page.late_routes import late_routes
-from worker.app.page.letter_content import content_of
+from worker.app.page.letter_content import read_letter_content
 from worker.app.page.letter_index import LetterIndex, holding
 from worker.app.page.operator import Operator
 from worker.app.page.run_list import runs_of
@@ -89,7 +89,7 @@ class ServicePageBackend:
     async def letter(self, row: LetterRow) -> LetterContent | None:
         broker = await self._attached()
         async with self._lock:
-            content = await content_of(broker, self._clock, self.context(row.queue), row)
+            content = await read_letter_content(broker, self._clock, self.context(row.queue), row)
         if content is None:
             self._index.forget(row.queue)
             await self._letters.refresh()

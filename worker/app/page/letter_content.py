@@ -27,7 +27,7 @@ MAX_EDITED = 200_000  # characters of a body that a form takes
 SEARCHED = MAX_LETTERS + 1000  # letters; since the list was made, other letters may have arrived before it
 
 
-async def content_of(broker: Broker, clock: Clock, context: LettersContext, row: LetterRow) -> LetterContent | None:
+async def read_letter_content(broker: Broker, clock: Clock, context: LettersContext, row: LetterRow) -> LetterContent | None:
     """Return the letter of a row; None if it is gone. Raises `BrokerError`, `LettersLocked`."""
     dead_queue = next((each for each in context.dead_queues if each.name == row.queue), None)
     if dead_queue is None:
@@ -64,12 +64,12 @@ def described_letter(context: LettersContext, dead_queue: DeadQueue, letter: Let
         shortened(text_of(body)),
         "" if large else editable(letter, message),
         {name: value for name, value in properties(message).items() if value is not None},
-        sentence(plan, dead_queue),
+        replay_sentence(plan, dead_queue),
         needs_verdict=letter.effect_unknown and dead_queue.kind in SENDING_KINDS,
     )
 
 
-def sentence(plan: ReplayPlan, dead_queue: DeadQueue) -> str:
+def replay_sentence(plan: ReplayPlan, dead_queue: DeadQueue) -> str:
     """Return a sentence that says what a replay does."""
     match plan:
         case Retain(reason):

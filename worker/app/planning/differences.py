@@ -33,7 +33,7 @@ async def differences_of(halo: Halo, operation: Operation, request: PlannedReque
         if there is None:
             found.append(MemberDifference(asked.path, "(the record)", "not there", "Halo refuses the update"))
         else:
-            found += changed(asked.path, there, record)
+            found += member_differences(asked.path, there, record)
     return found
 
 
@@ -47,7 +47,7 @@ async def record_at(halo: Halo, request: Request) -> Mapping[str, Any] | None:
     return exchange.body
 
 
-def changed(record: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[MemberDifference]:
+def member_differences(record: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[MemberDifference]:
     """Yield the members that differ from the record, in the order of the request."""
     for name, value in then.items():
         if name not in now:

@@ -77,13 +77,18 @@ class Planner:
                 return await self._compared(route, plan) if self.asks else plan
             case Subscriber():
                 source = self.clients[route.client].source(route.operation.path)
-                return await plan_record(route, source, self._evaluator(route.client), self.clock, readable(given), given.change)
+                return await plan_record(route, source, self._evaluator(route.client), self.clock, json_or_none(given), given.change)
             case Webhook():
-                return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
+                return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, json_or_none(given))
             case Runbook():
                 step_executor = StepExecutor(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
                 return await plan_run(
-                    with_started([route], self.runbooks), step_executor, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given)
+                    with_started([route], self.runbooks),
+                    step_executor,
+                    self.recorder,
+                    LookupEvaluator(self.engine, self.tables),
+                    self.clock,
+                    json_or_none(given),
                 )
 
     def _evaluator(self, client: str) -> LookupEvaluator:
@@ -102,7 +107,7 @@ class Planner:
         return replace(plan, diff=differences, asked=tuple(self.recorder.requests[sent:]))
 
 
-def readable(given: PlanInput) -> Any:
+def json_or_none(given: PlanInput) -> Any:
     """Return the JSON value; None for invalid JSON: the flows refuse it like any other wrong value."""
     try:
         return decode(given.body)

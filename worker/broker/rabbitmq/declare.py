@@ -180,11 +180,11 @@ class DeclarationForbidden(BrokerError):
 
 async def queue_depth(link: Link, queue: str, call_timeout: float) -> int | None:
     """The number of ready messages, None when there is no such queue."""
-    found = await inspected(link, queue, call_timeout)
+    found = await inspect_queue(link, queue, call_timeout)
     return None if found is None else found.message_count or 0
 
 
-async def inspected(link: Link, queue: str, call_timeout: float) -> Queues.DeclareOk | None:
+async def inspect_queue(link: Link, queue: str, call_timeout: float) -> Queues.DeclareOk | None:
     """The broker's counts of a queue, None when it does not exist; over a separate channel."""
     inspector = Inspector(link, call_timeout)
     try:

@@ -98,7 +98,7 @@ def selected_letter(selector: LetterSelector) -> SelectedLetter:
 def read_back(before: Any, changes: Sequence[str], file: Path | None, environment: Mapping[str, str]) -> Any:
     """Return the new body. Raises `UsageError`."""
     if changes:
-        return changed(before, changes)
+        return apply_changes(before, changes)
     if file is not None:
         try:
             text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
@@ -125,7 +125,7 @@ def parsed(text: bytes, place: str) -> Any:
         raise UsageError(f"the new body is not JSON: {error}", place) from None
 
 
-def changed(before: Any, changes: Sequence[str]) -> Any:
+def apply_changes(before: Any, changes: Sequence[str]) -> Any:
     """Return the body with every `PATH=VALUE` applied in order. Raises `UsageError`."""
     after = before
     for change in changes:

@@ -148,7 +148,7 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fet
             if isinstance(whole, Unfetched):
                 raise Undecodable(f"{whole.reason}; the record stays")
             change = whole
-        if not await events.wanted(route, change, evaluator):
+        if not await events.passes_when(route, change, evaluator):
             return []
         event = await events.event_of(route, change, source, datetime.fromtimestamp(now, UTC), letter.id, evaluator)
         return [Effect(replace(event.message, message_id=letter.id), event.routing_key, event.exchange)]

@@ -21,7 +21,7 @@ from worker.core.ports import Clock, Evaluator, Publishing
 from worker.core.spans import Value, carrying, span
 from worker.core.topology import UNROUTED, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Note, Tracer
-from worker.flows.polling.events import UNREAD_CHILDREN, Event, event_of, parked_headers, unrouted_headers, wanted, with_parent
+from worker.flows.polling.events import UNREAD_CHILDREN, Event, event_of, parked_headers, passes_when, unrouted_headers, with_parent
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -92,7 +92,7 @@ class Emitter:
     async def _emit_one(self, change: Change, position: str, tally: ScanTally) -> None:
         self._note("seen", change)
         try:
-            if not await wanted(self._route, change, self._evaluator):
+            if not await passes_when(self._route, change, self._evaluator):
                 self._note("filtered", change)
                 tally.add("filtered")
                 return
@@ -108,7 +108,7 @@ class Emitter:
     async def _publish(self, event: Event, change: Change, tally: ScanTally) -> None:
         sent = self._clock.now()
         try:
-            with span(f"publish {event.exchange}", "producer", about(event, change, self._route)):
+            with span(f"publish {event.exchange}", "producer", span_attributes(event, change, self._route)):
                 event = replace(event, message=carrying(event.message))
                 await self._confirmed(event.message, event.routing_key, event.exchange)
         except Unroutable as error:
@@ -184,7 +184,7 @@ class Emitter:
                 return
 
 
-def about(event: Event, change: Change, route: Subscriber) -> Mapping[str, Value]:
+def span_attributes(event: Event, change: Change, route: Subscriber) -> Mapping[str, Value]:
     """Return the span attributes of an event: ids and names."""
     return {
         "messaging.system": "rabbitmq",

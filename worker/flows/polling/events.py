@@ -54,7 +54,7 @@ def split_parent(record: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str
     return {name: value for name, value in record.items() if name != PARENT}, parent if isinstance(parent, dict) else None
 
 
-async def wanted(route: Subscriber, change: Change, evaluator: Evaluator) -> bool:
+async def passes_when(route: Subscriber, change: Change, evaluator: Evaluator) -> bool:
     """Return whether the route's `when` accepts the change. Deletions always pass: they have no content to filter by. Raises `ExpressionError`."""
     return route.when is None or change.kind == "deleted" or await route.when.holds(change.record, bindings_of(route, change), evaluator)
 

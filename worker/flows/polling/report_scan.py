@@ -81,7 +81,7 @@ class ReportScan:
         absent = sorted({*self._report.types, *self._key} - found)
         if not absent or len(page.rows) == 1:
             return page
-        return failed(exchange, f"the report has no column {' or '.join(absent)}; it has {', '.join(sorted(found))}")
+        return page_failure(exchange, f"the report has no column {' or '.join(absent)}; it has {', '.join(sorted(found))}")
 
     def _typed(self, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[int, str]]:
         """Return the records, and the reasons of the records that do not fit, by their numbers."""
@@ -146,14 +146,14 @@ def rows_of_report(exchange: Exchange) -> Page | PageFailed:
     body = exchange.body[0] if isinstance(exchange.body, list) and len(exchange.body) == 1 else exchange.body
     report = body.get("report") if isinstance(body, dict) else None
     if not isinstance(report, dict):
-        return failed(exchange, "the answer holds no `report`: this Halo does not run reports, or the application may not")
+        return page_failure(exchange, "the answer holds no `report`: this Halo does not run reports, or the application may not")
     if error := report.get("load_error"):
-        return failed(exchange, f"Halo refuses the statement: {str(error)[:300]}")
+        return page_failure(exchange, f"Halo refuses the statement: {str(error)[:300]}")
     rows = report.get("rows")
     if not isinstance(rows, list) or report.get("loaded") is False:
-        return failed(exchange, "the report was not loaded, and Halo does not say why")
+        return page_failure(exchange, "the report was not loaded, and Halo does not say why")
     return Page([row for row in rows if isinstance(row, dict)], None, exchange.date)
 
 
-def failed(exchange: Exchange, reason: str) -> PageFailed:
+def page_failure(exchange: Exchange, reason: str) -> PageFailed:
     return PageFailed(replace(exchange, fate=Fate.REJECTED, reason=reason))

@@ -19,7 +19,7 @@ from worker.core.ports import Evaluator
 from worker.core.topology import lanes_queue
 from worker.flows.running.elements import ElementList
 from worker.flows.running.endings import iterating_run, waiting_caller
-from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merged
+from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merge_lanes
 from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.threads import in_thread_if_large
 
@@ -132,7 +132,7 @@ class Iterator:
         origin = iterating_run(run)
 
         def onward(parts: Mapping[int, Mapping[str, Any]]) -> tuple[Message, str]:
-            return replace(origin, visit=origin.visit + 1, each=merged(parts, iteration)).message(), self._queue
+            return replace(origin, visit=origin.visit + 1, each=merge_lanes(parts, iteration)).message(), self._queue
 
         document = {"count": iteration.items.count, "results": iteration.results, "failures": iteration.failures}
         part = LanePart(f"{iteration.origin}:{iteration.visit}", iteration.lane, iteration.lanes, document)

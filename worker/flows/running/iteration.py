@@ -112,7 +112,7 @@ async def lane_items(items: Sequence[Any], lanes: int) -> list[ElementList]:
     return [await ElementList.paced(items[lane::lanes]) for lane in range(lanes)]
 
 
-def merged(parts: Mapping[int, Mapping[str, Any]], iteration: Iteration) -> Iteration:
+def merge_lanes(parts: Mapping[int, Mapping[str, Any]], iteration: Iteration) -> Iteration:
     """Return the iteration with the results of all its lanes: it is over, and has one lane. `parts`: the document of each lane."""
     count = sum(part["count"] for part in parts.values())
     lanes = len(parts)

@@ -22,7 +22,7 @@ class ChartPath:
     known: int
 
 
-def drawn(series: Series, *, limit: float | None = None) -> ChartPath:
+def chart_path(series: Series, *, limit: float | None = None) -> ChartPath:
     """Return the chart. `limit`: the value at the top, if not the largest value."""
     known = [value for value in series.values if not isnan(value)]
     columns = columns_of(series.values)

@@ -90,6 +90,6 @@ def shortened(text: str) -> str:
     return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 1]}…"
 
 
-def visited(ways: Mapping[str, int] | tuple[str, ...]) -> frozenset[tuple[str, str]]:
+def visited_edges(ways: Mapping[str, int] | tuple[str, ...]) -> frozenset[tuple[str, str]]:
     """Return the ways of a run as pairs of steps."""
     return frozenset((before, after.partition(", element")[0]) for before, _, after in (way.partition(" → ") for way in ways))

@@ -23,7 +23,7 @@ class ListPage(Generic[T]):
     total: int
 
 
-def portion(rows: Sequence[T], wanted: str) -> ListPage[T]:
+def list_page(rows: Sequence[T], wanted: str) -> ListPage[T]:
     """Return one page. `wanted`: the number of the page, from an address; for an invalid number the nearest page."""
     pages = max(1, ceil(len(rows) / PER_PAGE))
     page = min(pages, max(1, int(wanted))) if wanted.isdecimal() and len(wanted) < len("1000000") else 1

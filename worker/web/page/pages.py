@@ -10,10 +10,10 @@ from aiohttp import web
 
 from worker.core.errors import WorkerError
 from worker.web.page.answers import answers_of
-from worker.web.page.charts import drawn
-from worker.web.page.flow_svg import layout, visited
+from worker.web.page.charts import chart_path
+from worker.web.page.flow_svg import layout, visited_edges
 from worker.web.page.formatting import urgency
-from worker.web.page.lists import filter_letters, portion, routes_named
+from worker.web.page.lists import filter_letters, list_page, routes_named
 from worker.web.page.model import CachedValue, LetterRow, Letters, Overview, PageBackend
 from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import Session
@@ -35,7 +35,7 @@ class StatusPages:
         seen = await self._backend.overview()
         text, kind = request.query.get("q", ""), request.query.get("kind", "")
         found = (seen.value or Overview(EMPTY)).found
-        routes = portion(sorted(routes_named(found["routes"], text, kind), key=urgency), request.query.get("page", ""))
+        routes = list_page(sorted(routes_named(found["routes"], text, kind), key=urgency), request.query.get("page", ""))
         failed = any(route["dead"] for route in found["routes"])
         letters = (await self._backend.letters(None)).value if failed else None
         answers = answers_of(seen.value, letters.rows if letters is not None else ()) if seen.value is not None else []
@@ -61,8 +61,8 @@ class StatusPages:
             route=route,
             late=seen.value is not None and name in seen.value.late,
             client=self._backend.client_of(name),
-            rate=drawn(self._backend.rate(name)),
-            lag=drawn(self._backend.lag(name)),
+            rate=chart_path(self._backend.rate(name)),
+            lag=chart_path(self._backend.lag(name)),
             letters=letters.rows[:SHOWN],
             classes=Counter(row.dead_class for row in letters.rows).most_common(),
             **await self._flow(name, letters.rows, runbook=runbook),
@@ -79,7 +79,7 @@ class StatusPages:
             seen,
             live=True,
             letters=letters,
-            rows=portion(rows, request.query.get("page", "")),
+            rows=list_page(rows, request.query.get("page", "")),
             route=route,
             dead_class=dead_class,
             routes=Counter(row.route for row in letters.rows).most_common(),
@@ -121,7 +121,7 @@ class StatusPages:
         chart = self._backend.chart(name)
         if run is None or chart is None:
             return await self._missing(request, "The trace holds no steps of this run: it is older than what is kept, or WORKER_TRACE is off.")
-        ways = visited(run.ways)
+        ways = visited_edges(run.ways)
         return await self._page(request, "run.html", seen, live=True, name=name, run=run, chart=layout(chart), ways=ways, at={run.step: run.state})
 
     async def story(self, request: web.Request) -> web.Response:
@@ -148,7 +148,7 @@ class StatusPages:
         return next((row for row in (seen.value or Letters()).rows if row.key == key and row.queue == queue), None)
 
     def _budgets(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        return {client["name"]: drawn(self._backend.budget(client["name"]), limit=client["budget_limit"]) for client in found["clients"]}
+        return {client["name"]: chart_path(self._backend.budget(client["name"]), limit=client["budget_limit"]) for client in found["clients"]}
 
     async def _letters(self, route: str) -> Letters:
         return (await self._backend.letters(route)).value or Letters()

@@ -35,7 +35,7 @@ class SignInLimiter:
         """Whether this is the token. After too many wrong tokens every answer takes `HELD` seconds."""
         who = peer_of(peer)
         held = self._is_full(self._wrong.get(who, deque(maxlen=WRONG))) or self._is_full(self._all)
-        right = same(given[:MAX_TOKEN], self._token) and bool(self._token)
+        right = constant_time_equal(given[:MAX_TOKEN], self._token) and bool(self._token)
         if not right:
             self._count(who)
         if held:
@@ -54,6 +54,6 @@ class SignInLimiter:
             self._wrong.popitem(last=False)
 
 
-def same(given: str, expected: str) -> bool:
+def constant_time_equal(given: str, expected: str) -> bool:
     """Whether both texts are equal. The time does not depend on the place of a difference, or on their lengths."""
     return compare_digest(sha256(given.encode(errors="replace")).digest(), sha256(expected.encode()).digest())

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools.page_backend import found_object, letter_row, route_object
 from worker.web.page.answers import answers_of
-from worker.web.page.charts import HEIGHT, WIDTH, columns_of, drawn
+from worker.web.page.charts import HEIGHT, WIDTH, chart_path, columns_of
 from worker.web.page.flow_svg import layout
 from worker.web.page.formatting import age
 from worker.web.page.model import UNKNOWN, FlowChart, FlowChartStep, Overview, Series
@@ -14,14 +14,14 @@ from worker.web.page.model import UNKNOWN, FlowChart, FlowChartStep, Overview, S
 
 def test_a_minute_without_a_sample_is_a_gap_and_not_zero():
     values = [UNKNOWN] * 720 + [3.0] * 360 + [UNKNOWN] * 180 + [1.0] * 180
-    chart = drawn(Series(values, 0))
+    chart = chart_path(Series(values, 0))
     assert chart.path.count("M") == chart.path.count("Z") == 2, "two stretches, no line between them"
     assert chart.path.startswith(f"M{WIDTH / 2} {HEIGHT}")
     assert (chart.most, chart.newest, chart.known) == (3.0, 1.0, 540)
 
 
 def test_nothing_known_draws_nothing():
-    chart = drawn(Series([UNKNOWN] * 1440, 0))
+    chart = chart_path(Series([UNKNOWN] * 1440, 0))
     assert (chart.path, chart.most, chart.newest, chart.known) == ("", None, None, 0)
 
 
