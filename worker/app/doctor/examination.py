@@ -75,7 +75,7 @@ async def openapi_check(client: Client, about: CheckSubject) -> Check:
     try:
         theirs = parse_openapi(await fetch_openapi(URL(client.url or api_address(client)), client))
     except (NotFetched, NotOpenApi) as error:
-        fix = "download the file in a browser, and let `openapi_check` of the client name it"
+        fix = "download the file in a browser, and let `openapi` of the client name it"
         return about.unknown("openapi", tried, str(error), fix)
     found = list(differences(load(), theirs))
     if not found:
