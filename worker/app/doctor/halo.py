@@ -30,7 +30,7 @@ DRIFT, FAR = 30.0, 240.0  # seconds between the clocks: above the first a warnin
 WHOLE = frozenset({"all", "all:standard", "admin"})
 REFUSED_FIX = {
     "invalid_client": "compare client_id and client_secret with Halo (Configuration, Integrations, Halo API); check that the application is active",
-    "invalid_scope": "correct `scopes_check` of the client: `all`, or names such as read:tickets and edit:assets",
+    "invalid_scope": "correct `scopes` of the client: `all`, or names such as read:tickets and edit:assets",
     "invalid_grant": "correct username and password of the client; the agent must be active and may log in",
     "unauthorized_client": "set the authentication method of the API application in Halo to that of `auth.type`",
     "unsupported_grant_type": "set the authentication method of the API application in Halo to that of `auth.type`",
@@ -98,7 +98,7 @@ def scopes_check(session: ClientSession, about: CheckSubject) -> Check:
     if given is None:
         return about.unknown("scopes", tried, "Halo does not name them: the reads below show what they allow")
     if lacking := sorted(wanted - given):
-        fix = "grant them to the API application in Halo (Permissions), or leave them out of `scopes_check`"
+        fix = "grant them to the API application in Halo (Permissions), or leave them out of `scopes`"
         return about.failed("scopes", tried, f"not granted: {', '.join(lacking)}; granted: {', '.join(sorted(given)) or 'none'}", fix)
     return about.good("scopes", tried, f"granted: {', '.join(sorted(given))}")
 
