@@ -23,7 +23,7 @@ from worker.catalogue.published import (
     by_name,
     member_schemas,
     members,
-    packed,
+    compressed,
     parameters,
     rows_member,
     schema_name,
@@ -70,14 +70,14 @@ def operation_facts(document: Document, path: str, method: str, bodies: dict[str
     query = parameters(document, operation, "query")
     query |= {name: kind for name, kind in UNPUBLISHED.get((path, method), {}).items() if name not in query}
     if query:
-        facts["query"] = packed(query)
+        facts["query"] = compressed(query)
     body = body_schema(operation)
     if body is not None:
         facts["body"], schema = body
         inside = members(document, schema)
         facts["of"] = (schema_name(schema) or path[1:]) if inside else type_of(document, schema)
         if inside:
-            bodies[facts["of"]] = packed(inside)
+            bodies[facts["of"]] = compressed(inside)
     return facts
 
 

@@ -58,7 +58,7 @@ def uses_client(translation: Translation) -> bool:
 
 
 def refuse_unsound(translation: Translation, directory: Path, client: str | None, environment: Mapping[str, str]) -> None:
-    """Refuse results that `check` would refuse, before the import writes any file. The remaining results are sound.
+    """Refuse results that `check` would refuse, before the import writes any file. The remaining results are valid.
 
     `directory`: the target of the files. `client`: the client to write with them; None if it exists.
     """

@@ -11,7 +11,7 @@ from worker.settings import Settings
 
 
 def load_routes_with_warning(name: str | None, settings: Settings, environment: Mapping[str, str]) -> Routes:
-    """Return the sound definitions. `name`: the definition that the command needs. Raises `ConfigError` if a mistake may hide it, or if none is sound."""
+    """Return the valid definitions. `name`: the definition that the command needs. Raises `ConfigError` if a mistake may hide it, or if none is sound."""
     loaded = load_valid_routes(settings.routes, environment, settings.secrets)
     routes = loaded.routes if name is None else loaded.requiring(name)
     if loaded.warning:

@@ -160,7 +160,7 @@ class RowReader:
 
 
 def without_braces(value: Any) -> Any:
-    """Return a value with its braces replaced, for a definition without a sound row: a mistake inside braces must not also count as a wrong address."""
+    """Return a value with its braces replaced, for a definition without a valid row: a mistake inside braces must not also count as a wrong address."""
     return BRACES.sub(ABSENT, value) if isinstance(value, str) else value
 
 

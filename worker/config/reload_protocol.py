@@ -29,7 +29,7 @@ class RouteSources:
         return f"Files({str(self.directory)!r})"
 
     def load(self) -> ValidRoutes:
-        """Load all routes, or with `skip` the sound ones. Raises `ConfigError`."""
+        """Load all routes, or with `skip` the valid ones. Raises `ConfigError`."""
         if self.skip:
             return load_valid_routes(self.directory, self.environment, self.secrets, whole_files=True)
         return ValidRoutes(load_routes(self.directory, self.environment, self.secrets))

@@ -19,7 +19,7 @@ UNSAFE = re.compile(r"[{}<>\x00-\x1f\x7f]|\$\Z")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FORM = "`${file:folder/{{ $customer.column }}}`"
 ABSENT = "customer.invalid"
-"""Replaces a value if there is no sound row."""
+"""Replaces a value if there is no valid row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Loads the sound definitions of a directory of route files, for commands and workers that continue after a mistake."""
+"""Loads the valid definitions of a directory of route files, for commands and workers that continue after a mistake."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ValidRoutes:
 def load_valid_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, whole_files: bool = False) -> ValidRoutes:
     """Leave out each definition with a mistake, or with `whole_files` its file, and then every definition that refers to a part that is left out.
 
-    Raises `ConfigError` if a mistake belongs to no route file, and if no sound definition is left.
+    Raises `ConfigError` if a mistake belongs to no route file, and if no valid definition is left.
     """
     left, problems = Exclusions(), list[Problem]()
     while True:

@@ -41,7 +41,7 @@ class HaloStep:
 
 @dataclass(frozen=True, slots=True)
 class HaloSteps:
-    """The sound steps by number, in the order of the document. `first`: the number of the step that begins a run."""
+    """The valid steps by number, in the order of the document. `first`: the number of the step that begins a run."""
 
     steps: Mapping[int, HaloStep]
     first: int

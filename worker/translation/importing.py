@@ -28,7 +28,7 @@ class TranslatedDocument:
 
 @dataclass
 class Translation:
-    """`integrations`, `runbooks`: the sound ones by name. `reports`: of all documents, in order, including refused ones."""
+    """`integrations`, `runbooks`: the complete ones by name. `reports`: of all documents, in order, including refused ones."""
 
     integrations: dict[str, TranslatedDocument] = field(default_factory=dict)
     runbooks: dict[str, TranslatedDocument] = field(default_factory=dict)

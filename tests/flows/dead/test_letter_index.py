@@ -158,6 +158,6 @@ async def test_what_the_letter_of_a_run_carries_packed_is_not_unpacked_for_the_l
         raise AssertionError(text[:20])
 
     run = Run("r1", "rb", step="book", callers=(waiting_caller(Run("r1", "rb", step="each", each=Iteration(ElementList.of([1, 2]))), Step("each")),))
-    monkeypatch.setattr(run_message, "decompressed", unpacked)
+    monkeypatch.setattr(run_message, "decompress", unpacked)
     assert run_in(run.message()) == ("r1", "book")
     assert run_in(Message(b"[]")) == run_in(Message(b"x")) == run_in(Message(b'{"id":7}')) == ("", "")

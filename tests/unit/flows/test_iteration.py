@@ -19,7 +19,7 @@ from worker.core.carried import carried
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, encode
 from worker.flows.consuming.memory import FREE, MEBIBYTE, Memory, Receipts, with_memory
-from worker.flows.running.compression import compressed, decompressed
+from worker.flows.running.compression import compress, decompress
 from worker.flows.running.elements import CHUNK_ELEMENTS, ElementList
 from worker.flows.running.endings import iterating_run, message_to_caller, waiting_caller
 from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merge_lanes
@@ -110,12 +110,12 @@ def test_a_run_comes_back_as_it_went_out_with_everything_that_it_carries():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no base64!", b64encode(b"no zlib").decode(), compressed([1])[:-8], b64encode(zlib.compress(b"[" + b" " * (MAX_BYTES + 1) + b"]")).decode()],
+    ["", "no base64!", b64encode(b"no zlib").decode(), compress([1])[:-8], b64encode(zlib.compress(b"[" + b" " * (MAX_BYTES + 1) + b"]")).decode()],
     ids=["empty", "base64", "zlib", "cut", "bomb"],
 )
 def test_what_cannot_be_unpacked_is_refused(text):
     with pytest.raises(Undecodable):
-        decompressed(text)
+        decompress(text)
 
 
 async def test_what_a_small_message_of_a_run_carries_packed_waits_for_the_memory_that_it_takes_unpacked():
@@ -150,9 +150,9 @@ def test_an_element_that_is_large_counts_with_the_list_that_it_is_in():
 
 
 def test_what_is_unpacked_is_kept_for_the_next_step_unless_it_takes_much_memory():
-    light, heavy = compressed(["x" * 1000] * 1000), compressed([[] for _ in range(400_000)])
-    assert decompressed(light) is decompressed(light)
-    assert decompressed(heavy) is not decompressed(heavy)
+    light, heavy = compress(["x" * 1000] * 1000), compress([[] for _ in range(400_000)])
+    assert decompress(light) is decompress(light)
+    assert decompress(heavy) is not decompress(heavy)
     assert len(heavy) < 10_000
 
 
@@ -166,7 +166,7 @@ def test_what_is_unpacked_is_kept_for_the_next_step_unless_it_takes_much_memory(
         {"each": {"count": -1}},
         {"each": {"chunks": [1], "count": 1, "dropped": 0, "position": 0, "lane": 0, "lanes": 0, "origin": "", "visit": 0, "results": {}, "failures": []}},
         {"packed": "x"},
-        {"packed": compressed(7)},
+        {"packed": compress(7)},
         {"returned": []},
         {"returned": {"failure": {"nonsense": 1}}},
         {"removed": [1]},

@@ -102,7 +102,7 @@ def test_a_run_below_more_runs_than_a_runbook_may_start_is_refused_before_they_a
     caller = json.loads(json.dumps(replace(whole, callers=()).waiting().document()))
     document = json.loads(whole.message().body)
     assert len(Run.read(json.dumps(document | {"callers": [caller] * MAX_STARTS}).encode()).callers) == MAX_STARTS
-    monkeypatch.setattr(run_message, "decompressed", pytest.fail)
+    monkeypatch.setattr(run_message, "decompress", pytest.fail)
     with pytest.raises(Undecodable, match="wrong type"):
         Run.read(json.dumps(document | {"callers": [caller] * (MAX_STARTS + 1)}).encode())
 

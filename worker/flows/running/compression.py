@@ -12,11 +12,11 @@ from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode, weight_of
 from worker.threads import in_thread_if_large
 
-FASTEST = 1  # the level of zlib
-DEEPER = MAX_DEPTH + 4
+FASTEST_LEVEL = 1  # the level of zlib
+MAX_VALUE_DEPTH = MAX_DEPTH + 4
 CACHED_TEXTS = 4  # texts whose values are kept: the texts of the iterations that are under way
 MAX_CACHED_LENGTH = 1024 * 1024  # characters
-MAX_CACHED_WEIGHT = 16 * 1024 * 1024  # bytes as values: the memory limit does not count kept values, and some kB of text can unpack to 100 MB
+MAX_CACHED_WEIGHT = 16 * 1024 * 1024  # bytes as values: the memory limit does not count kept values, and some kB of text can decompress to 100 MB
 
 
 class Uncached(Exception):
@@ -27,37 +27,37 @@ class Uncached(Exception):
         self.value = value
 
 
-def compressed(value: Any) -> str:
-    """Return the packed text. Raises `Undecodable` for a value that is not JSON."""
-    return with_weight(value)[0]
+def compress(value: Any) -> str:
+    """Return the compressed text. Raises `Undecodable` for a value that is not JSON."""
+    return compress_and_weigh(value)[0]
 
 
-def with_weight(value: Any) -> tuple[str, int]:
-    """Return the packed text, and the bytes of memory that it takes unpacked. Raises `Undecodable`."""
-    return _pack(encode(value))
+def compress_and_weigh(value: Any) -> tuple[str, int]:
+    """Return the compressed text, and the bytes of memory of its value. Raises `Undecodable`."""
+    return _compress(encode(value))
 
 
-async def with_weight_in_thread(value: Any) -> tuple[str, int]:
-    """As `with_weight`; a large value is packed in a thread: to compress 16 MiB takes half a second."""
+async def compress_and_weigh_in_thread(value: Any) -> tuple[str, int]:
+    """As `compress_and_weigh`; a large value is compressed in a thread: to compress 16 MiB takes half a second."""
     body = encode(value)
-    return await in_thread_if_large(len(body), partial(_pack, body))
+    return await in_thread_if_large(len(body), partial(_compress, body))
 
 
-def _pack(body: bytes) -> tuple[str, int]:
-    return b64encode(zlib.compress(body, FASTEST)).decode(), weight_of(body)
+def _compress(body: bytes) -> tuple[str, int]:
+    return b64encode(zlib.compress(body, FASTEST_LEVEL)).decode(), weight_of(body)
 
 
-def decompressed(text: str) -> Any:
-    """Return the value of a packed text. Callers must not change it: other callers get the same value. Raises `Undecodable`."""
+def decompress(text: str) -> Any:
+    """Return the value of a compressed text. Callers must not change it: other callers get the same value. Raises `Undecodable`."""
     if len(text) > MAX_CACHED_LENGTH:
-        return decode(_read(text), max_depth=DEEPER)
+        return decode(_decompress(text), max_depth=MAX_VALUE_DEPTH)
     try:
         return _cached(text)
     except Uncached as heavy:
         return heavy.value
 
 
-def _read(text: str) -> bytes:
+def _decompress(text: str) -> bytes:
     reader = zlib.decompressobj()
     try:
         body = reader.decompress(b64decode(text, validate=True), MAX_BYTES)
@@ -70,8 +70,8 @@ def _read(text: str) -> bytes:
 
 @lru_cache(maxsize=CACHED_TEXTS)
 def _cached(text: str) -> Any:
-    body = _read(text)
-    value = decode(body, max_depth=DEEPER)
+    body = _decompress(text)
+    value = decode(body, max_depth=MAX_VALUE_DEPTH)
     if weight_of(body) > MAX_CACHED_WEIGHT:
         raise Uncached(value)
     return value

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from worker.core.errors import Undecodable
 from worker.core.json_codec import WEIGHT_OF_BYTE
-from worker.flows.running.compression import decompressed, with_weight, with_weight_in_thread
+from worker.flows.running.compression import compress_and_weigh, compress_and_weigh_in_thread, decompress
 
 CHUNK_ELEMENTS = 64  # elements in one chunk: the part that is unpacked for one element
 BYTES_BETWEEN_PAUSES = 256 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes some milliseconds
@@ -31,7 +31,7 @@ class ElementList:
     @classmethod
     def of(cls, items: Sequence[Any]) -> Self:
         """Pack the elements. Raises `Undecodable` for a value that is not JSON."""
-        chunks = [with_weight(list(items[start : start + CHUNK_ELEMENTS])) for start in range(0, len(items), CHUNK_ELEMENTS)]
+        chunks = [compress_and_weigh(list(items[start : start + CHUNK_ELEMENTS])) for start in range(0, len(items), CHUNK_ELEMENTS)]
         return cls(tuple(text for text, _ in chunks), len(items), weighs=max((weight for _, weight in chunks), default=0))
 
     @classmethod
@@ -40,7 +40,7 @@ class ElementList:
         chunks: list[str] = []
         heaviest = since = 0
         for start in range(0, len(items), CHUNK_ELEMENTS):
-            text, weighs = await with_weight_in_thread(list(items[start : start + CHUNK_ELEMENTS]))
+            text, weighs = await compress_and_weigh_in_thread(list(items[start : start + CHUNK_ELEMENTS]))
             chunks.append(text)
             heaviest, since = max(heaviest, weighs), since + weighs
             if since > BYTES_BETWEEN_PAUSES:
@@ -56,7 +56,7 @@ class ElementList:
     def at(self, position: int) -> Any:
         """Return the element at this position. Raises `Undecodable` when the list lacks it."""
         index = position // CHUNK_ELEMENTS - self.dropped
-        chunk = decompressed(self.chunks[index]) if 0 <= index < len(self.chunks) else []
+        chunk = decompress(self.chunks[index]) if 0 <= index < len(self.chunks) else []
         if not isinstance(chunk, list) or not position % CHUNK_ELEMENTS < len(chunk):
             raise Undecodable(f"the iteration has no element {position}")
         return chunk[position % CHUNK_ELEMENTS]

@@ -14,7 +14,7 @@ from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 from worker.core.topology import RUNS
-from worker.flows.running.compression import decompressed, with_weight, with_weight_in_thread
+from worker.flows.running.compression import compress_and_weigh, compress_and_weigh_in_thread, decompress
 from worker.flows.running.iteration import Iteration, RunFailure
 from worker.flows.running.run_shape import LATER, UNCHANGED_MEMBERS, document_of, fits, later_members, plain_members, unchanged_members
 
@@ -115,14 +115,14 @@ class Run:
         """Return the run as it waits for others: its unchanging members are packed once. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = with_weight(self._unchanged_members())
+        text, weighs = compress_and_weigh(self._unchanged_members())
         return replace(self, packed=text, weighs=weighs)
 
     async def at_rest(self) -> Self:
         """As `waiting`; large members are packed in a thread. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = await with_weight_in_thread(self._unchanged_members())
+        text, weighs = await compress_and_weigh_in_thread(self._unchanged_members())
         return replace(self, packed=text, weighs=weighs)
 
     def _unchanged_members(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Run:
     def of(cls, document: Any, *, alone: bool = False) -> Self:
         """Return the run of a document. `alone`: the run is inside another run, and has no callers. Raises `Undecodable`."""
         if isinstance(document, dict) and isinstance(text := document.get("packed"), str):
-            document = document | unchanged_members(decompressed(text))
+            document = document | unchanged_members(decompress(text))
         if not isinstance(document, dict):
             raise Undecodable("the run has a member of the wrong type")
         try:
