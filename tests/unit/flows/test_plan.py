@@ -193,7 +193,7 @@ def test_a_scan_of_the_first_version_of_the_worker_goes_on():
 def test_what_an_operator_wants_once_more_is_wanted_of_one_scan_only(changes: str):
     route, wanted = subscriber(changes=changes), replace(OLD, again=NOON - HOUR)
     plan = plan_scan(route, wanted, NOW)
-    assert plan.again == plan.context(route, wanted).again == NOON - HOUR
+    assert plan.republish_since == plan.context(route, wanted).republish_since == NOON - HOUR
     for state in ("complete", "incomplete"):
         assert after_scan(route, wanted, plan, Position(state=state), NOW)["again"] is None  # type: ignore[arg-type]
     assert "again" not in after_scan(route, wanted, plan, Position(state="failed"), NOW)
