@@ -9,7 +9,7 @@ from dataclasses import replace
 import orjson
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.operations import LOCKED, LettersLocked
+from worker.app.letters.letter_operations import LOCKED, LettersLocked
 from worker.app.letters.presentation import headers_and_body, properties
 from worker.app.page.letter_index import MAX_LETTERS
 from worker.core.exact_numbers import dumps

@@ -10,7 +10,7 @@ from itertools import groupby
 import structlog
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.operations import LOCKED, LetterOperation, LettersLocked, discard_operation, edit_operation, replay_operation, settle
+from worker.app.letters.letter_operations import LOCKED, LetterOperation, LettersLocked, discard_operation, edit_operation, replay_operation, settle
 from worker.app.pausing import change_sentence, for_known_routes
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode

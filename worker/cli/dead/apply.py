@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.operations import LOCKED, LetterOperation, LettersLocked, OrphanedQueue, discard_operation, replay_operation, settle
+from worker.app.letters.letter_operations import LOCKED, LetterOperation, LettersLocked, OrphanedQueue, discard_operation, replay_operation, settle
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.context import UsageError, attached, confirm, open_context, progress_bar, required_selection, scan
 from worker.cli.dead.inspect import MAX_LISTED, by_class, letter_count, letter_object, print_letters, print_unreadable

@@ -18,7 +18,7 @@ import orjson
 from rich.text import Text
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.operations import LOCKED, LettersLocked, edit_operation, settle
+from worker.app.letters.letter_operations import LOCKED, LettersLocked, edit_operation, settle
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.apply import ApplyOptions
 from worker.cli.dead.context import UsageError, attached, confirm, open_context, scan, selection

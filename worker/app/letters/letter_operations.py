@@ -153,7 +153,7 @@ def details_fetcher(context: LettersContext, route: Subscriber, evaluator: Evalu
 def with_trace(context: LettersContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle_letter: SettleLetter) -> SettleLetter:
     """Wrap `settle_letter`: add to `notes`, for the trace, the result of each letter that it removes."""
 
-    async def settled(letter: Letter, message: Message) -> Removed | Retain:
+    async def settle_and_note(letter: Letter, message: Message) -> Removed | Retain:
         at = context.clock.now()  # before a worker gets the copy
         result = await settle_letter(letter, message)
         if isinstance(result, Removed):
@@ -161,14 +161,14 @@ def with_trace(context: LettersContext, notes: list[tuple[float, Note]], dead_qu
             notes.append((at, Note(result.result, dead_queue.route, letter.id, letter.state.correlation_id, more=more)))
         return result
 
-    return settled
+    return settle_and_note
 
 
 def keeping_superseded(superseded: Collection[str], settle_letter: SettleLetter) -> SettleLetter:
     """Wrap `settle_letter`: keep a letter whose edited copy is in the queue. The command that edited it stopped before it removed the original."""
 
-    async def settled(letter: Letter, message: Message) -> Removed | Retain:
+    async def settle_unless_superseded(letter: Letter, message: Message) -> Removed | Retain:
         edited = letter.fingerprint.hex() in superseded and settle_letter is not discard
         return Retain(SUPERSEDED_REASON) if edited else await settle_letter(letter, message)
 
-    return settled
+    return settle_unless_superseded
