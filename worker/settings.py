@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from worker.core.broker_addresses import VALID, addresses_of, mistake_in
+from worker.core.broker_addresses import VALID, addresses_of, problem_in
 from worker.core.durations import parse_duration
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import nearest
@@ -25,7 +25,7 @@ UNITS = {"kib": 1024, "mib": 1024**2, "gib": 1024**3}
 URL_FILE = "WORKER_AMQP_URL_FILE"
 TOKEN_FILE = "WORKER_ADMIN_TOKEN_FILE"  # noqa: S105 - the name of a variable
 FILES = {URL_FILE: "amqp_url", TOKEN_FILE: "admin_token"}
-SHORTEST_TOKEN = 16  # characters
+MIN_TOKEN = 16  # characters
 FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # variables of our tests, and of Kubernetes for a Service called `worker`
 
 
@@ -57,7 +57,7 @@ def broker_address(value: Any) -> Any:
     """Refuse a value that is not a list of addresses of one broker. The error does not quote it, since it holds a password."""
     if not isinstance(value, str):
         return value
-    if (mistake := mistake_in(value.strip())) is not None:
+    if (mistake := problem_in(value.strip())) is not None:
         raise PydanticCustomError("broker_address", "{reason}", {"reason": mistake})
     return ",".join(addresses_of(value))
 
@@ -98,11 +98,11 @@ def token_text(value: Any) -> Any:
     """Refuse a token that can be guessed. The error does not quote it."""
     if isinstance(value, str):
         value = value.strip()
-        if len(value) < SHORTEST_TOKEN or not value.isascii():
+        if len(value) < MIN_TOKEN or not value.isascii():
             raise PydanticCustomError(
                 "admin_token",
                 "the token is shorter than {least} characters or holds characters other than ASCII: make one with `openssl rand -hex 32`",
-                {"least": SHORTEST_TOKEN},
+                {"least": MIN_TOKEN},
             )
     return value
 
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     admin_port: int = Field(8080, ge=0, le=65535, description="port of the status page, /livez, /readyz and /metrics; 0 takes a free port, which the log names")
     admin_token: Annotated[SecretStr | None, BeforeValidator(token_text)] = Field(
         None,
-        description=f"token with which an operator may act and see bodies on the status page, at least {SHORTEST_TOKEN} characters; without one the page is read-only",
+        description=f"token with which an operator may act and see bodies on the status page, at least {MIN_TOKEN} characters; without one the page is read-only",
     )
     admin_hosts: Annotated[tuple[str, ...], BeforeValidator(host_names)] = Field(
         (), description="names under which browsers reach the status page, separated by commas; localhost and IP addresses are always valid"

@@ -32,7 +32,7 @@ from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
-from worker.state.reports import ClientReport, Report, RouteReport
+from worker.state.reports import ClientReport, ReplicaReport, RouteReport
 
 FOLDER = Path(__file__).parents[1] / "pictures"
 MOST_BYTES = 500_000  # of all pictures: they are in the repository for ever
@@ -84,7 +84,9 @@ def remember(service: Service) -> None:
             RouteReport(name, "subscriber" if name == "tickets" else "publisher", settled=total, last_success=at - 12 - 25 * busy, empty_at=at - 90 * busy**3)
             for name, total in totals.items()
         )
-        service.history.add([Report("sample", "", 0.0, at, 5.0, ready=True, routes=routes, clients=(ClientReport("main", True, round(520 * busy), 700),))], at)
+        service.history.add(
+            [ReplicaReport("sample", "", 0.0, at, 5.0, ready=True, routes=routes, clients=(ClientReport("main", True, round(520 * busy), 700),))], at
+        )
 
 
 @dataclass(frozen=True, slots=True)

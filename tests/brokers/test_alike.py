@@ -15,12 +15,12 @@ from worker.broker.rabbitmq import connect
 from worker.core.errors import PublishRefused, Unroutable
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import BROWSED_LIMIT, AmqpExchange, Binding, Topology, browsed, handing_on
+from worker.core.topology import BROWSED_LIMIT, AmqpExchange, Binding, Topology, browsable_queue, dead_lettering_queue
 
 QUEUES = ("work", "dead", "wait", "due")
 TOPOLOGY = Topology(
     (AmqpExchange("events"),),
-    (browsed("dead"), handing_on("work", "dead", 2), browsed("due"), handing_on("wait", "due", BROWSED_LIMIT)),
+    (browsable_queue("dead"), dead_lettering_queue("work", "dead", 2), browsable_queue("due"), dead_lettering_queue("wait", "due", BROWSED_LIMIT)),
     (Binding("events", "a.*", "work"), Binding("events", "a.#", "due"), Binding("events", "#.z", "work")),
 )
 KEYS = ("a.b", "a.b.z", "z", "nothing", "a")

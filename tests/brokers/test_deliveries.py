@@ -11,7 +11,7 @@ from tests.tools.waiting import soon, until
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import Queue, Topology, browsed, handing_on
+from worker.core.topology import Queue, Topology, browsable_queue, dead_lettering_queue
 
 
 class Inbox:
@@ -37,7 +37,7 @@ class Inbox:
 
 @pytest.fixture
 async def ready(broker: Broker) -> Broker:
-    await broker.declare(Topology(queues=(browsed("in"), browsed("out"))))
+    await broker.declare(Topology(queues=(browsable_queue("in"), browsable_queue("out"))))
     return broker
 
 
@@ -147,7 +147,7 @@ async def test_a_cancelled_consumer_gets_no_more_and_keeps_what_it_has(ready: Br
 
 
 async def test_a_message_returned_too_often_is_buried_with_its_headers(broker: Broker):
-    await broker.declare(Topology(queues=(browsed("dead"), handing_on("work", "dead", limit=2))))
+    await broker.declare(Topology(queues=(browsable_queue("dead"), dead_lettering_queue("work", "dead", limit=2))))
     await broker.publish(Message(b"poison", {"mine": 1}, message_id="m"), routing_key="work")
     await publish(broker, "work", b"good")
     for _ in range(3):
@@ -263,7 +263,7 @@ async def test_a_lock_is_had_by_one_and_is_free_after_it(world: World, broker: B
         async with broker.lock("l") as mine:
             async with other.lock("l") as theirs, broker.lock("l") as mine_again, other.lock("other") as another:
                 assert (mine, theirs, mine_again, another) == (True, False, False, True)
-            await broker.declare(Topology(queues=(browsed("q"),)))  # a refused lock breaks nothing else
+            await broker.declare(Topology(queues=(browsable_queue("q"),)))  # a refused lock breaks nothing else
         async with other.lock("l") as theirs:
             assert theirs
 

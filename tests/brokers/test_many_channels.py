@@ -13,9 +13,9 @@ from tests.brokers.test_deliveries import Inbox
 from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.broker.rabbitmq.connection import Link
-from worker.broker.rabbitmq.declare import inspected
+from worker.broker.rabbitmq.declare import inspect_queue
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed
+from worker.core.topology import Topology, browsable_queue
 
 ALLOWED = 2047
 PATIENCE = 30.0
@@ -35,7 +35,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_consumers_beyond_half_of_the_channels_of_a_connection_get_another_one(few, broker: RabbitBroker):
-    await broker.declare(Topology(queues=tuple(map(browsed, QUEUES))))
+    await broker.declare(Topology(queues=tuple(map(browsable_queue, QUEUES))))
     inbox = Inbox()
     async with AsyncExitStack() as stack:
         with capture_logs() as lines:
@@ -56,7 +56,7 @@ async def test_questions_and_declarations_wait_where_all_channels_are_open(few, 
     async with AsyncExitStack() as stack:
         for _ in range(4):
             await stack.enter_async_context(broker.channel())
-        await asyncio.gather(*(broker.declare(Topology(queues=(browsed(queue),))) for queue in QUEUES))
+        await asyncio.gather(*(broker.declare(Topology(queues=(browsable_queue(queue),))) for queue in QUEUES))
         assert await asyncio.gather(*map(broker.queue_exists, QUEUES)) == [True] * len(QUEUES)
     assert not broker.lost
 
@@ -66,7 +66,7 @@ async def test_the_attachment_is_lost_with_any_of_its_connections(few, broker: R
         channels = [await stack.enter_async_context(broker.channel()) for _ in range(5)]
         last = list(broker._consumers._used)[-1]
         assert last is not broker._consuming
-        last._socket.tear()
+        last._socket.abort()
         assert await broker.wait_lost()
         await channels[-1].wait_closed()
 
@@ -91,7 +91,7 @@ async def test_a_channel_that_the_broker_closes_is_free_again_while_much_is_writ
 
     async def ask() -> None:
         for _ in range(30):
-            assert await inspected(link, "missing", PATIENCE) is None
+            assert await inspect_queue(link, "missing", PATIENCE) is None
         asked.set()
 
     await asyncio.gather(ask(), *(write() for _ in range(30)))

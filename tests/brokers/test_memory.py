@@ -13,13 +13,13 @@ from worker.broker.memory import MemoryServer, attach
 from worker.broker.open import open_broker
 from worker.core.errors import BrokerError, BrokerUnreachable
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed, handing_on, stream
+from worker.core.topology import Topology, browsable_queue, dead_lettering_queue, stream
 
 
 async def test_what_one_attachment_publishes_another_takes_also_after_it_left():
     server = MemoryServer()
     async with attach(server, "first") as first:
-        await first.declare(Topology(queues=(browsed("q"),)))
+        await first.declare(Topology(queues=(browsable_queue("q"),)))
         await first.publish(Message(b"1"), routing_key="q")
     async with attach(server, "second") as second:
         assert (await take(second, "q")).message.body == b"1"
@@ -27,7 +27,7 @@ async def test_what_one_attachment_publishes_another_takes_also_after_it_left():
 
 async def test_two_servers_know_nothing_of_each_other():
     async with attach(MemoryServer(), "first") as first, attach(MemoryServer(), "second") as second:
-        await first.declare(Topology(queues=(browsed("q"),)))
+        await first.declare(Topology(queues=(browsable_queue("q"),)))
         assert not await second.queue_exists("q")
 
 
@@ -40,16 +40,16 @@ async def test_a_memory_address_needs_its_server():
 async def test_a_dead_letter_waits_for_a_target_that_is_missing_or_full():
     server = MemoryServer()
     async with attach(server, "x") as broker:
-        await broker.declare(Topology(queues=(handing_on("work", "dead", 0),)))
+        await broker.declare(Topology(queues=(dead_lettering_queue("work", "dead", 0),)))
         for body in (b"1", b"2"):
             await broker.publish(Message(body, expiration=0), routing_key="work")
-        await broker.declare(Topology(queues=(browsed("dead", **{"x-max-length": 1, "x-overflow": "reject-publish"}),)))
+        await broker.declare(Topology(queues=(browsable_queue("dead", **{"x-max-length": 1, "x-overflow": "reject-publish"}),)))
         assert {(await take(broker, "dead")).message.body for _ in range(2)} == {b"1", b"2"}
 
 
 async def test_a_delivery_that_is_acked_twice_closes_its_channel():
     async with attach(MemoryServer(), "x") as broker:
-        await broker.declare(Topology(queues=(browsed("q"),)))
+        await broker.declare(Topology(queues=(browsable_queue("q"),)))
         await broker.publish(Message(b"1"), routing_key="q")
         async with broker.channel() as channel:
             delivery = await channel.get("q")
@@ -75,7 +75,7 @@ async def test_a_stream_keeps_its_newest_bytes_and_numbers_on():
 
 async def test_a_callback_is_never_called_from_within_a_publish():
     async with attach(MemoryServer(), "x") as broker:
-        await broker.declare(Topology(queues=(browsed("q"),)))
+        await broker.declare(Topology(queues=(browsable_queue("q"),)))
         async with broker.channel(prefetch=1) as channel:
             inside, inbox = [], Inbox()
             publishing = False
@@ -95,7 +95,7 @@ async def test_a_callback_is_never_called_from_within_a_publish():
 async def test_a_deep_queue_is_given_back_quickly():
     """Twenty thousand messages with a hundred channels that come and go: no step may walk the whole queue for each."""
     async with attach(MemoryServer(), "x") as broker:
-        await broker.declare(Topology(queues=(browsed("q"),)))
+        await broker.declare(Topology(queues=(browsable_queue("q"),)))
         async with broker.channel() as channel:
             for _ in range(20_000):
                 await channel.publish(Message(b"1"), routing_key="q")

@@ -14,9 +14,9 @@ from tests.tools.waiting import soon, until
 from worker.core.errors import PublishRefused, QueueMissing, Unroutable
 from worker.core.message import Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import STANDARD_EXCHANGES, AmqpExchange, Binding, ExchangeType, Topology, browsed
+from worker.core.topology import STANDARD_EXCHANGES, AmqpExchange, Binding, ExchangeType, Topology, browsable_queue
 
-IN = browsed("in")
+IN = browsable_queue("in")
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_missing_exchange_is_refused_and_publishing_goes_on(ready: Broke
 
 
 async def test_a_full_queue_refuses_and_the_channel_lives_on(broker: Broker):
-    await broker.declare(Topology(queues=(browsed("full", **{"x-max-length": 2, "x-overflow": "reject-publish"}), IN)))
+    await broker.declare(Topology(queues=(browsable_queue("full", **{"x-max-length": 2, "x-overflow": "reject-publish"}), IN)))
     async with broker.channel(publishing=True) as channel:
         results = [await attempt(channel, "full") for _ in range(8)]  # RabbitMQ lets a few more in than the limit says
         assert results[:2] == ["stored", "stored"]
@@ -102,7 +102,7 @@ async def attempt(channel: Channel, queue: str) -> str:
 
 
 async def test_a_full_queue_that_drops_its_head_keeps_the_newest(broker: Broker):
-    await broker.declare(Topology(queues=(browsed("newest", **{"x-max-length": 2, "x-overflow": "drop-head"}),)))
+    await broker.declare(Topology(queues=(browsable_queue("newest", **{"x-max-length": 2, "x-overflow": "drop-head"}),)))
     for number in range(5):
         await broker.publish(Message(b"%d" % number), routing_key="newest")
     assert [(await take(broker, "newest")).message.body for _ in range(2)] == [b"3", b"4"]
@@ -136,7 +136,7 @@ async def test_depth_counts_what_is_ready_not_what_is_in_hand(ready: Broker):
 
 async def test_topic_wildcards_route_as_rabbitmq_does(broker: Broker):
     patterns = {"all": "#", "one": "a.*", "deep": "a.#", "end": "#.z", "mid": "a.*.z", "exact": "a.b"}
-    topology = Topology((AmqpExchange("t"),), tuple(map(browsed, patterns)), tuple(Binding("t", pattern, queue) for queue, pattern in patterns.items()))
+    topology = Topology((AmqpExchange("t"),), tuple(map(browsable_queue, patterns)), tuple(Binding("t", pattern, queue) for queue, pattern in patterns.items()))
     await broker.declare(topology)
     expected = {
         "a": {"all", "deep"},
@@ -171,7 +171,7 @@ async def test_a_message_bound_twice_to_a_queue_arrives_once(broker: Broker):
 @pytest.mark.parametrize(("kind", "taken"), [("topic", ["a.#", "a.b"]), ("direct", ["a.b"]), ("fanout", ["a.#", "a.b", "c"]), ("headers", ["a.#", "a.b", "c"])])
 async def test_an_absent_exchange_gets_the_type_that_is_asked_for(broker: Broker, kind: ExchangeType, taken: list[str]):
     queues = ("a.#", "a.b", "c")
-    await broker.declare(Topology((AmqpExchange("x", kind),), tuple(map(browsed, queues)), tuple(Binding("x", queue, queue) for queue in queues)))
+    await broker.declare(Topology((AmqpExchange("x", kind),), tuple(map(browsable_queue, queues)), tuple(Binding("x", queue, queue) for queue in queues)))
     await broker.declare(Topology((AmqpExchange("x", "topic"),)))
     await broker.publish(Message(b"1"), exchange="x", routing_key="a.b")
     assert [queue for queue in queues if await broker.queue_depth(queue)] == taken

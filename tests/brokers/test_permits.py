@@ -14,7 +14,7 @@ from worker.core.allowance import Allowance
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError
 from worker.core.message import Message
-from worker.core.permit_topology import mint_lock, minted_mark, permits_queue, permits_topology
+from worker.core.permit_topology import issuer_lock, issuer_marker, permits_queue, permits_topology
 from worker.metrics import Metrics
 from worker.state.permits import SharedPermits
 
@@ -114,11 +114,11 @@ async def test_after_a_cut_it_goes_on_over_the_next_attachment_with_the_question
 
 async def test_who_has_no_lock_does_not_mint(world, broker):
     replica = Replica()
-    async with broker.lock(mint_lock(TENANT)) as mine:
+    async with broker.lock(issuer_lock(TENANT)) as mine:
         assert mine
         async with attached(world, replica):
             replica.ask()
-            await until(lambda: depth_is(broker, minted_mark(TENANT), 0))
+            await until(lambda: depth_is(broker, issuer_marker(TENANT), 0))
             await broker.publish(Message(b'{"requests": 1}'), routing_key=permits_queue(TENANT))
             await replica.has(1)
             assert replica.value("permits_minted_total") == 0
@@ -127,7 +127,7 @@ async def test_who_has_no_lock_does_not_mint(world, broker):
 @pytest.mark.parametrize("forged", [b'{"requests": 1000000}', b'{"requests": 0}', b'{"requests": -1}', b'{"requests": true}', b"x"])
 async def test_a_permit_that_no_worker_can_have_made_is_good_for_nothing_and_is_counted(world, broker, forged):
     replica = Replica()
-    async with broker.lock(mint_lock(TENANT)) as mine:
+    async with broker.lock(issuer_lock(TENANT)) as mine:
         assert mine
         async with attached(world, replica):
             replica.ask()
@@ -151,7 +151,7 @@ async def test_permits_that_nobody_takes_are_gone_soon_and_never_many(world, bro
         await until(lambda: made(replica, 40))
         assert await broker.queue_depth(permits_queue(TENANT)) <= 10
     await until(lambda: depth_is(broker, permits_queue(TENANT), 0))
-    await until(lambda: depth_is(broker, minted_mark(TENANT), 0))
+    await until(lambda: depth_is(broker, issuer_marker(TENANT), 0))
 
 
 async def made(replica, permits):

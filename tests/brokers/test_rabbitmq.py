@@ -21,9 +21,9 @@ from worker.broker.rabbitmq.connection import Link
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, TopologyMismatch
 from worker.core.message import Message
 from worker.core.ports import Broker
-from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsed, handing_on
+from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsable_queue, dead_lettering_queue
 
-IN = Topology(queues=(browsed("in"),))
+IN = Topology(queues=(browsable_queue("in"),))
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def publish_raw(rabbitmq: RabbitMQ, url: str, properties: dict[str, Any]) -> Non
 async def test_an_exchange_of_another_type_is_taken_as_it_is(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker, kind: str):
     vhost = vhost_of(amqp_url)
     rabbitmq.api.call("PUT", f"/api/exchanges/{vhost}/theirs", {"type": kind, "durable": False, "arguments": {"alternate-exchange": "x"}})
-    await broker.declare(Topology((AmqpExchange("theirs"),), (browsed("in"),), (Binding("theirs", "asset", "in"),)))
+    await broker.declare(Topology((AmqpExchange("theirs"),), (browsable_queue("in"),), (Binding("theirs", "asset", "in"),)))
     await broker.publish(Message(b"1"), exchange="theirs", routing_key="asset")
     assert (await take(broker, "in")).message.body == b"1"
     (found,) = (each for each in rabbitmq.api.call("GET", f"/api/exchanges/{vhost}") if each["name"] == "theirs")
@@ -274,13 +274,13 @@ async def test_an_exchange_of_another_type_is_taken_as_it_is(rabbitmq: RabbitMQ,
 
 async def test_an_exchange_that_other_exchanges_feed_may_be_internal(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
     rabbitmq.api.call("PUT", f"/api/exchanges/{vhost_of(amqp_url)}/inner", {"type": "topic", "durable": True, "internal": True})
-    await broker.declare(Topology((AmqpExchange("inner"),), (browsed("in"),), (Binding("inner", "#", "in"),)))
+    await broker.declare(Topology((AmqpExchange("inner"),), (browsable_queue("in"),), (Binding("inner", "#", "in"),)))
 
 
 async def test_a_wildcard_for_an_exchange_that_turns_out_to_be_direct_is_told(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
     rabbitmq.api.call("PUT", f"/api/exchanges/{vhost_of(amqp_url)}/exact", {"type": "direct", "durable": True})
     with capture_logs() as logs:
-        await broker.declare(Topology((AmqpExchange("exact"),), (browsed("in"),), (Binding("exact", "asset.#", "in"),)))
+        await broker.declare(Topology((AmqpExchange("exact"),), (browsable_queue("in"),), (Binding("exact", "asset.#", "in"),)))
     (told,) = (line for line in logs if line["event"] == "exchange.taken")
     assert (told["log_level"], told["exchange"], told["type"]) == ("warning", "exact", "direct")
     assert "'asset.#' gets nothing" in told["reason"]
@@ -288,7 +288,7 @@ async def test_a_wildcard_for_an_exchange_that_turns_out_to_be_direct_is_told(ra
 
 async def test_an_exchange_that_exists_needs_no_permission_to_declare_it(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
     vhost = vhost_of(amqp_url)
-    await broker.declare(Topology((AmqpExchange("theirs"),), (browsed("in"),)))
+    await broker.declare(Topology((AmqpExchange("theirs"),), (browsable_queue("in"),)))
     rabbitmq.api.call("PUT", f"/api/users/{vhost}", {"password": "p", "tags": ""})
     rabbitmq.api.call("PUT", f"/api/permissions/{vhost}/{vhost}", {"configure": "^$", "write": "^in$", "read": "^theirs$"})
     async with connect(str(URL(amqp_url).with_user(vhost).with_password("p")), name="limited") as limited:
@@ -315,7 +315,7 @@ async def test_without_permission_to_declare_what_exists_is_taken_and_what_is_mi
         await limited.declare(IN)
         await limited.publish(Message(b"1"), routing_key="in")
         with pytest.raises(BrokerError, match="the broker's user may not declare queue 'other': ACCESS_REFUSED"):
-            await limited.declare(Topology(queues=(browsed("other"),)))
+            await limited.declare(Topology(queues=(browsable_queue("other"),)))
         with pytest.raises(PublishRefused, match=r"may not write to exchange 'amq\.topic'"):
             await limited.publish(Message(b"1"), exchange="amq.topic", routing_key="x")
     rabbitmq.api.call("DELETE", f"/api/users/{vhost}")
@@ -324,12 +324,12 @@ async def test_without_permission_to_declare_what_exists_is_taken_and_what_is_mi
 async def test_a_dead_letter_waits_for_a_target_that_is_missing(rabbitmq: RabbitMQ, broker: Broker):
     await asyncio.to_thread(rabbitmq.ctl, "eval", "application:set_env(rabbit,dead_letter_worker_publisher_confirm_timeout,200).")
     try:
-        await broker.declare(Topology(queues=(handing_on("work", "dead", 0),)))
+        await broker.declare(Topology(queues=(dead_lettering_queue("work", "dead", 0),)))
         await broker.publish(Message(b"1"), routing_key="work")
         async with broker.channel() as channel:
             await until(lambda: channel.get("work"))
         assert await broker.queue_depth("work") == 0
-        await broker.declare(Topology(queues=(browsed("dead"),)))
+        await broker.declare(Topology(queues=(browsable_queue("dead"),)))
         assert (await take(broker, "dead")).message.body == b"1"
     finally:
         await asyncio.to_thread(rabbitmq.ctl, "eval", "application:set_env(rabbit,dead_letter_worker_publisher_confirm_timeout,180000).")
@@ -343,7 +343,7 @@ async def test_attaching_and_leaving_many_times_leaves_nothing_behind(amqp_url: 
 
 async def test_a_question_that_is_given_up_at_any_moment_costs_nobody_the_attachment(amqp_url):
     async with connect(amqp_url, name="hasty") as broker:
-        await broker.declare(Topology(queues=(browsed("asked"),)))
+        await broker.declare(Topology(queues=(browsable_queue("asked"),)))
         for steps in range(40):
             asking = asyncio.ensure_future(broker.queue_depth("asked"))
             for _ in range(steps):
@@ -367,7 +367,7 @@ async def test_a_channel_that_is_left_in_haste_costs_nobody_the_attachment(amqp_
             await asyncio.sleep(0.0003 * steps)
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
-        await broker.declare(Topology(queues=(browsed("asked"),)))
+        await broker.declare(Topology(queues=(browsable_queue("asked"),)))
         assert await broker.queue_depth("asked") == 0
         assert not broker.lost
 

@@ -13,7 +13,7 @@ from worker.core.clock import SystemClock
 from worker.core.health import Health
 from worker.core.message import Message
 from worker.core.ports import Broker
-from worker.core.topology import Queue, Topology, browsed, dead_queue, retry_queue, retry_topology
+from worker.core.topology import Queue, Topology, browsable_queue, dead_queue, retry_queue, retry_topology
 from worker.flows.consuming.returning import Returner, for_return
 
 DELAY, HELD_BACK = 0.05, 0.4
@@ -72,7 +72,7 @@ def down(health: Health) -> bool:
 
 
 async def test_a_copy_returns_to_its_queue_as_it_was_and_as_if_it_had_never_waited(broker: Broker):
-    await declared(broker, browsed("home"))
+    await declared(broker, browsable_queue("home"))
     await broker.publish(for_return(Message(b"1", {"mine": 1, "halo-attempts": 2}, "m", "c", "r"), "home"), routing_key=retry_queue(DELAY))
     async with returning(broker):
         back = await take(broker, "home")
@@ -82,7 +82,7 @@ async def test_a_copy_returns_to_its_queue_as_it_was_and_as_if_it_had_never_wait
 
 
 async def test_a_copy_may_wait_and_return_again_and_again(broker: Broker):
-    await declared(broker, browsed("home"))
+    await declared(broker, browsable_queue("home"))
     async with returning(broker):
         for number in range(4):
             await wait_for(broker, "home", 1, number)
@@ -90,14 +90,14 @@ async def test_a_copy_may_wait_and_return_again_and_again(broker: Broker):
 
 
 async def test_copies_for_a_queue_that_is_missing_hold_up_no_others_and_return_when_it_is_there(broker: Broker):
-    await declared(broker, browsed("home"))
+    await declared(broker, browsable_queue("home"))
     await wait_for(broker, "gone", 100)
     await wait_for(broker, "home", 100)
     async with returning(broker) as health:
         assert await collected(broker, "home", 100) == once(100)
         assert "'gone'" in health.parts["retries"].detail
         assert down(health)
-        await broker.declare(Topology(queues=(browsed("gone"),)))
+        await broker.declare(Topology(queues=(browsable_queue("gone"),)))
         assert await collected(broker, "gone", 100) == once(100)
         await until(lambda: settled(health))
 
@@ -107,7 +107,7 @@ async def settled(health: Health) -> bool:
 
 
 async def test_copies_for_a_queue_that_is_full_hold_up_no_others_and_none_is_lost(broker: Broker):
-    await declared(broker, browsed("home"), Queue("full", {"x-queue-type": "quorum", "x-max-length": 3, "x-overflow": "reject-publish"}))
+    await declared(broker, browsable_queue("home"), Queue("full", {"x-queue-type": "quorum", "x-max-length": 3, "x-overflow": "reject-publish"}))
     await wait_for(broker, "full", 60)
     await wait_for(broker, "home", 60)
     async with returning(broker) as health:
@@ -118,7 +118,7 @@ async def test_copies_for_a_queue_that_is_full_hold_up_no_others_and_none_is_los
 
 
 async def test_a_worker_that_stops_in_the_middle_leaves_the_rest_and_returns_nothing_twice(broker: Broker):
-    await declared(broker, browsed("home"))
+    await declared(broker, browsable_queue("home"))
     await wait_for(broker, "home", 100)
     found: Counter[bytes] = Counter()
     while len(found) < 100:
@@ -130,7 +130,7 @@ async def test_a_worker_that_stops_in_the_middle_leaves_the_rest_and_returns_not
 
 async def test_a_connection_that_is_lost_in_the_middle_loses_no_copy(world: World):
     async with world.attach() as broker:
-        await declared(broker, browsed("home"))
+        await declared(broker, browsable_queue("home"))
         await wait_for(broker, "home", 200)
     async with world.attach() as broker:
         task = asyncio.create_task(Returner(SystemClock(), Health(), held_back=HELD_BACK).serve(broker, asyncio.Event()))
@@ -145,14 +145,14 @@ async def test_a_connection_that_is_lost_in_the_middle_loses_no_copy(world: Worl
 
 async def test_two_replicas_share_the_work(world: World):
     async with world.attach() as one, world.attach() as other:
-        await declared(one, browsed("home"))
+        await declared(one, browsable_queue("home"))
         await wait_for(one, "home", 100)
         async with returning(one), returning(other):
             assert await collected(one, "home", 100) == once(100)
 
 
 async def test_what_no_worker_put_there_is_set_aside(broker: Broker):
-    await declared(broker, browsed("home"))
+    await declared(broker, browsable_queue("home"))
     await broker.publish(Message(b"stray"), routing_key=retry_queue(DELAY))
     await wait_for(broker, "home", 1)
     async with returning(broker):

@@ -10,7 +10,7 @@ from tests.brokers.conftest import take
 from tests.tools.waiting import until
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import BROWSED_LIMIT, Queue, Topology, browsed, handing_on, work_topology
+from worker.core.topology import BROWSED_LIMIT, Queue, Topology, browsable_queue, dead_lettering_queue, work_topology
 
 LONG = 600.0
 
@@ -29,7 +29,7 @@ async def bodies_are(broker: Broker, queue: str, bodies: Sequence[bytes]) -> boo
 
 @pytest.fixture
 async def waiting(broker: Broker) -> Broker:
-    await broker.declare(Topology(queues=(browsed("due"), handing_on("wait", "due", BROWSED_LIMIT))))
+    await broker.declare(Topology(queues=(browsable_queue("due"), dead_lettering_queue("wait", "due", BROWSED_LIMIT))))
     return broker
 
 
@@ -97,8 +97,8 @@ async def test_copies_of_all_routes_wait_in_the_queue_of_their_delay_and_come_du
 
 async def test_a_replayed_letter_can_be_retried_again(broker: Broker):
     """RabbitMQ drops a message that expires towards a queue where its headers say it died before."""
-    await broker.declare(Topology(queues=(browsed("work.dead"), handing_on("work", "work.dead", limit=0))) + work_topology("other", [0.05]))
-    await broker.declare(Topology(queues=(handing_on("back", "work", BROWSED_LIMIT),)))
+    await broker.declare(Topology(queues=(browsable_queue("work.dead"), dead_lettering_queue("work", "work.dead", limit=0))) + work_topology("other", [0.05]))
+    await broker.declare(Topology(queues=(dead_lettering_queue("back", "work", BROWSED_LIMIT),)))
     await broker.publish(Message(b"1"), routing_key="work")
     async with broker.channel() as channel:
         await get(channel, "work")
@@ -112,7 +112,7 @@ async def test_a_replayed_letter_can_be_retried_again(broker: Broker):
 
 async def test_the_shorter_of_queue_and_message_life_holds(broker: Broker):
     ttl = {"x-message-ttl": 100}
-    await broker.declare(Topology(queues=(browsed("due"), handing_on("wait", "due", BROWSED_LIMIT, **ttl))))
+    await broker.declare(Topology(queues=(browsable_queue("due"), dead_lettering_queue("wait", "due", BROWSED_LIMIT, **ttl))))
     await broker.publish(Message(b"1", expiration=LONG), routing_key="wait")
     assert (await take(broker, "due")).message.body == b"1"
 

@@ -20,7 +20,7 @@ from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.failures import tls_trouble
 from worker.core.errors import BrokerUnreachable
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed
+from worker.core.topology import Topology, browsable_queue
 
 SECRET = "marker-secret-7f3a"
 CONF = """\
@@ -88,7 +88,7 @@ async def refusal(url: str) -> str:
 
 async def test_an_own_authority_is_trusted_and_messages_pass(server: Server):
     async with connect(server.trusted, name="test") as broker:
-        await broker.declare(Topology(queues=(browsed("in"),)))
+        await broker.declare(Topology(queues=(browsable_queue("in"),)))
         await broker.publish(Message(b"1" * 1_000_000), routing_key="in")
         assert (await take(broker, "in")).message.body == b"1" * 1_000_000
 

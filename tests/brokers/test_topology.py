@@ -15,10 +15,10 @@ from worker.core.topology import (
     Source,
     Topology,
     baton_topology,
-    browsed,
+    browsable_queue,
     common_topology,
+    dead_lettering_queue,
     events_topology,
-    handing_on,
     stream,
     work_topology,
 )
@@ -41,8 +41,8 @@ async def test_the_whole_topology_of_the_worker_is_declared_and_declared_again(b
 
 
 async def test_of_many_queues_that_are_declared_at_once_each_is_there_and_each_difference_is_told_once(broker: Broker):
-    many = tuple(browsed(f"q{number:03}") for number in range(60))
-    other = tuple(browsed(queue.name, **{"x-max-length": 5}) for queue in many[::20])
+    many = tuple(browsable_queue(f"q{number:03}") for number in range(60))
+    other = tuple(browsable_queue(queue.name, **{"x-max-length": 5}) for queue in many[::20])
     await broker.declare(Topology(queues=other))
     with pytest.raises(TopologyMismatch) as told:
         await broker.declare(Topology(queues=many))
@@ -55,7 +55,7 @@ async def test_of_many_queues_that_are_declared_at_once_each_is_there_and_each_d
 
 async def test_of_many_queues_that_are_taken_as_they_are_each_that_is_missing_is_named(broker: Broker):
     taken = tuple(Queue(f"theirs{number}", passive=True) for number in range(20))
-    await broker.declare(Topology(queues=tuple(browsed(queue.name) for queue in taken[2:])))
+    await broker.declare(Topology(queues=tuple(browsable_queue(queue.name) for queue in taken[2:])))
     with pytest.raises(QueueMissing, match="no queue 'theirs0' and no queue 'theirs1'"):
         await broker.declare(Topology(queues=taken))
 
@@ -68,12 +68,16 @@ async def test_of_many_queues_that_are_taken_as_they_are_each_that_is_missing_is
             Queue("q", {"x-queue-type": "quorum"}),
             ["queue 'q' exists with x-queue-type classic; the worker needs quorum"],
         ),
-        (browsed("q"), browsed("q", **{"x-max-length": 5}), ["queue 'q' exists without x-max-length; the worker needs 5"]),
-        (browsed("q", **{"x-max-length": 5}), browsed("q"), ["queue 'q' exists with x-max-length 5; the worker needs it unset"]),
-        (browsed("q", **{"x-max-length": 5}), browsed("q", **{"x-max-length": 6}), ["queue 'q' exists with x-max-length 5; the worker needs 6"]),
+        (browsable_queue("q"), browsable_queue("q", **{"x-max-length": 5}), ["queue 'q' exists without x-max-length; the worker needs 5"]),
+        (browsable_queue("q", **{"x-max-length": 5}), browsable_queue("q"), ["queue 'q' exists with x-max-length 5; the worker needs it unset"]),
+        (
+            browsable_queue("q", **{"x-max-length": 5}),
+            browsable_queue("q", **{"x-max-length": 6}),
+            ["queue 'q' exists with x-max-length 5; the worker needs 6"],
+        ),
         (
             Queue("q", {"x-queue-type": "quorum"}),
-            handing_on("q", "q.dead", 20),
+            dead_lettering_queue("q", "q.dead", 20),
             [
                 "queue 'q' exists without x-dead-letter-exchange; the worker needs (empty)",
                 "queue 'q' exists without x-dead-letter-routing-key; the worker needs q.dead",
@@ -100,7 +104,7 @@ async def test_every_difference_of_a_queue_is_told_in_a_sentence(broker: Broker,
 async def test_the_differences_of_all_queues_are_told_at_once(broker: Broker):
     await broker.declare(Topology(queues=(Queue("a"), Queue("b"))))
     with pytest.raises(TopologyMismatch) as told:
-        await broker.declare(Topology(queues=(Queue("a", {"x-max-length": 1}), Queue("b", {"x-max-length": 2}), browsed("c"))))
+        await broker.declare(Topology(queues=(Queue("a", {"x-max-length": 1}), Queue("b", {"x-max-length": 2}), browsable_queue("c"))))
     assert [line.split(" exists")[0] for line in str(told.value).splitlines()[:-1]] == ["queue 'a'", "queue 'b'"]
 
 
@@ -116,9 +120,9 @@ async def test_a_queue_taken_as_it_is_that_is_missing_is_told(broker: Broker):
 
 
 async def test_declaring_keeps_the_messages_of_what_exists(broker: Broker):
-    await broker.declare(Topology(queues=(browsed("q"),)))
+    await broker.declare(Topology(queues=(browsable_queue("q"),)))
     await broker.publish(Message(b"1"), routing_key="q")
-    await broker.declare(Topology((AmqpExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),)))
+    await broker.declare(Topology((AmqpExchange("t"),), (browsable_queue("q"),), (Binding("t", "#", "q"),)))
     async with broker.channel() as channel:
         delivery = await channel.get("q")
     assert delivery is not None
@@ -126,10 +130,10 @@ async def test_declaring_keeps_the_messages_of_what_exists(broker: Broker):
 
 
 async def test_what_is_deleted_is_gone_and_what_is_not_there_is_passed_over(broker: Broker):
-    topology = Topology((AmqpExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),))
-    await broker.declare(topology + Topology(queues=(browsed("kept"),), bindings=(Binding("t", "#", "kept"),)))
+    topology = Topology((AmqpExchange("t"),), (browsable_queue("q"),), (Binding("t", "#", "q"),))
+    await broker.declare(topology + Topology(queues=(browsable_queue("kept"),), bindings=(Binding("t", "#", "kept"),)))
     await broker.publish(Message(b"1"), exchange="t", routing_key="a")
-    await broker.delete(Topology(queues=(browsed("q"), browsed("never"))))
+    await broker.delete(Topology(queues=(browsable_queue("q"), browsable_queue("never"))))
     assert (await broker.queue_exists("q"), await broker.queue_exists("kept")) == (False, True)
     await broker.publish(Message(b"2"), exchange="t", routing_key="a")
     await broker.delete(topology)

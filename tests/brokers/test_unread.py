@@ -12,7 +12,7 @@ from tests.tools.waiting import until
 from worker.core.errors import Unroutable
 from worker.core.message import STATE_LIMIT, Announced, Message, Unread, digest_of, up_to
 from worker.core.ports import Broker
-from worker.core.topology import Topology, browsed, handing_on, stream
+from worker.core.topology import Topology, browsable_queue, dead_lettering_queue, stream
 
 FRAMES = 131_072
 LARGE = bytes(range(256)) * 2_000  # several frames
@@ -20,7 +20,12 @@ LARGE = bytes(range(256)) * 2_000  # several frames
 
 @pytest.fixture
 async def ready(broker: Broker) -> Broker:
-    queues = (browsed("in"), browsed("dead"), handing_on("work", "dead", 20), stream("log", max_bytes=100_000_000, segment_bytes=10_000_000))
+    queues = (
+        browsable_queue("in"),
+        browsable_queue("dead"),
+        dead_lettering_queue("work", "dead", 20),
+        stream("log", max_bytes=100_000_000, segment_bytes=10_000_000),
+    )
     await broker.declare(Topology(queues=queues))
     return broker
 

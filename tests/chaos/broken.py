@@ -315,22 +315,22 @@ BREAKS = (
     Break(
         "a sender's user may write to its exchange and to nothing else",
         "worker/app/permissions.py",
-        "write=whole(names=[exchange])",
-        'write=whole([".*"])',
+        "write=whole_name_pattern(names=[exchange])",
+        'write=whole_name_pattern([".*"])',
         (f"{END}/test_permissions.py::test_a_sender_may_do_nothing_with_any_queue_and_publish_nowhere_else",),
     ),
     Break(
         "a reader's own queue is no way into the worker's queues",
         "worker/app/permissions.py",
-        "whole([mine]), whole([mine]), whole([mine], sources)",
-        "whole([mine]), whole([mine, DEFAULT_EXCHANGE]), whole([mine], sources)",
+        "whole_name_pattern([mine]), whole_name_pattern([mine]), whole_name_pattern([mine], sources)",
+        "whole_name_pattern([mine]), whole_name_pattern([mine, DEFAULT_EXCHANGE]), whole_name_pattern([mine], sources)",
         (f"{END}/test_permissions.py::test_a_readers_own_queue_is_no_way_into_the_queues_of_the_worker",),
     ),
     Break(
         "the worker's user may not read, declare or delete queues of others",
         "worker/app/permissions.py",
-        "whole([OWN], {exchange for _, exchange in served} | inlets(routes), work)",
-        'whole([".*"])',
+        "whole_name_pattern([OWN], {exchange for _, exchange in served} | inlets(routes), work)",
+        'whole_name_pattern([".*"])',
         (f"{END}/test_permissions.py::test_the_worker_may_not_touch_queues_of_others_and_this_is_where_its_rights_end",),
     ),
     Break(
@@ -378,7 +378,7 @@ BREAKS = (
     Break(
         "a stranger's body keeps a pace",
         "worker/web/bodies.py",
-        "return min(BODY_SECONDS, GRACE_SECONDS + size / PACE) if self._paced else BODY_SECONDS",
+        "return min(BODY_SECONDS, GRACE_SECONDS + size / MIN_BYTES_PER_SECOND) if self._paced else BODY_SECONDS",
         "return BODY_SECONDS",
         ("tests/flows/public/test_strangers.py::test_a_stranger_s_body_must_keep_a_pace",),
     ),
@@ -406,14 +406,14 @@ BREAKS = (
     Break(
         "a door's secret has a least length",
         "worker/config/callers.py",
-        "        if len(secret.strip()) < SHORTEST:\n",
+        "        if len(secret.strip()) < MIN_SECRET:\n",
         "        if False:\n",
         ("tests/unit/config/test_broken_route_files.py::test_check_prints_exactly_this",),
     ),
     Break(
         "route files cannot read the worker's settings",
         "worker/config/interpolation.py",
-        "        if name.startswith(OWN):\n",
+        "        if name.startswith(WORKER_PREFIX):\n",
         "        if False:\n",
         ("tests/unit/config/test_interpolation.py::test_the_settings_of_the_worker_are_none_of_a_route_and_no_name_is_betrayed",),
     ),
@@ -538,7 +538,7 @@ BREAKS = (
     ),
     Break(
         "what went back to the queue comes again before what is behind it",
-        "worker/flows/ordered/given_back.py",
+        "worker/flows/ordered/returned_messages.py",
         "        return PAUSES[self._held - 1] if self._held <= len(PAUSES) else 0.0\n",
         "        return 0.0\n",
         ("tests/flows/memory/test_too_large.py::test_large_messages_keep_their_order_though_a_closed_channel_returns_what_it_held_late",),
@@ -573,7 +573,7 @@ BREAKS = (
     ),
     Break(
         "customers take turns",
-        "worker/flows/ordered/turns.py",
+        "worker/flows/ordered/customer_round_robin.py",
         "            self._line.append(customer)\n",
         "            self._line.appendleft(customer)\n",
         (f"{UNIT}/flows/test_lanes.py::test_a_free_place_goes_to_the_customer_that_has_waited_longest",),
@@ -619,8 +619,8 @@ BREAKS = (
     Break(
         "the order is kept though only a few large messages fit",
         "worker/flows/ordered/intake.py",
-        "            if left or not await self._taken(delivery, moves, ahead, arrivals):\n",
-        "            if not await self._taken(delivery, moves, ahead, arrivals):\n",
+        "            if left or not await self._accept(delivery, moves, ahead, arrivals):\n",
+        "            if not await self._accept(delivery, moves, ahead, arrivals):\n",
         ("tests/flows/memory/test_too_large.py::test_large_messages_of_an_ordered_route_keep_their_order_though_few_of_them_fit",),
     ),
     Break(
@@ -633,14 +633,14 @@ BREAKS = (
     Break(
         "headers with too many values are not read",
         "worker/broker/rabbitmq/lenient_decoding.py",
-        "if count > MOST_VALUES:",
+        "if count > MAX_VALUES:",
         "if False:",
         ("tests/flows/attacks/test_broker_deaths.py::test_headers_with_too_many_values_are_not_read_and_their_message_is_buried",),
     ),
     Break(
         "headers that are nested too deep are not read",
         "worker/broker/rabbitmq/lenient_decoding.py",
-        "if self._depth == MOST_DEPTH:",
+        "if self._depth == MAX_DEPTH:",
         "if False:",
         ("tests/flows/attacks/test_broker_deaths.py::test_headers_that_are_nested_too_deep_are_not_read_and_their_message_is_buried",),
     ),
@@ -774,7 +774,7 @@ BREAKS = (
         "strict data: an unanswered lookup is no fault of the message",
         "worker/flows/lookups/ids.py",
         "            raise LookupUnanswered(entity, found.exchange)\n",
-        "            return Listed((), at)\n",
+        "            return ListedRows((), at)\n",
         (f"{UNIT}/flows/test_ids.py::test_a_failed_lookup_is_not_remembered_and_is_no_fault_of_the_message",),
     ),
     Break(
@@ -786,14 +786,14 @@ BREAKS = (
     ),
     Break(
         "the status page: a form comes from the page itself",
-        "worker/web/page/defence.py",
-        'if request.method not in {"GET", "HEAD"} and is_foreign(request):',
+        "worker/web/page/security.py",
+        'if request.method not in {"GET", "HEAD"} and is_cross_site(request):',
         "if False:",
         ("tests/flows/web/test_page_attacks.py::test_a_form_of_another_site_does_nothing_although_it_has_everything_else",),
     ),
     Break(
         "the status page: only under names that are known",
-        "worker/web/page/defence.py",
+        "worker/web/page/security.py",
         'if not is_known_host(request.headers.get("Host", ""), known):',
         "if False:",
         ("tests/flows/web/test_page_attacks.py::test_no_page_answers_under_a_name_that_an_attacker_may_have_resolved_to_this_port",),
@@ -885,7 +885,7 @@ BREAKS = (
     Break(
         "a long key of a message that waits takes little memory",
         "worker/flows/ordered/messages.py",
-        "return key if len(key) <= LONGEST_KEY else",
+        "return key if len(key) <= MAX_KEY else",
         "return key if key else",
         (f"{UNIT}/flows/test_waiting_keys.py::test_a_long_key_out_of_a_small_compressed_body_takes_little_memory_and_is_one_with_its_equals",),
     ),
@@ -912,7 +912,7 @@ BREAKS = (
     ),
     Break(
         "the right admin token takes as long as a guess",
-        "worker/web/page/attempts.py",
+        "worker/web/page/sign_in_limiter.py",
         "        if held:\n",
         "        if held and not right:\n",
         (

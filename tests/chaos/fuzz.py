@@ -25,7 +25,7 @@ from tests.tools.stranger import Stranger, stranger
 from tests.tools.waiting import until
 from worker.app.permissions import Account
 from worker.broker.open import open_broker
-from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsed
+from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsable_queue
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 
@@ -99,7 +99,7 @@ async def fuzz(rabbitmq: RabbitMQ, folder: Path, seed: int, messages: int, say: 
         halo = await stack.enter_async_context(serve(SandboxSettings(rate_limit=None, tickets=20)))
         other = OtherSystem(await stack.enter_async_context(open_broker(url, name="other system")))
         inlets = tuple(Queue(route, {"x-queue-type": "classic"}) for route in ("foreign",))
-        await other.broker.declare(Topology((AmqpExchange("erp"),), (*inlets, browsed(SPY))))
+        await other.broker.declare(Topology((AmqpExchange("erp"),), (*inlets, browsable_queue(SPY))))
         write_routes(folder, definition(halo.url))
         port = free_port()
         worker = await stack.enter_async_context(worker_process(folder, url, name="fuzzed", log_level="error", admin_port=port))

@@ -18,12 +18,12 @@ from tests.tools.rabbitmq import RabbitMQ, vhost_of
 from tests.tools.rabbitmq_cluster import SIZE, Cluster, rabbitmq_cluster
 from tests.tools.waiting import soon, until
 from worker.broker.open import open_broker
-from worker.core.broker_addresses import place_of
+from worker.core.broker_addresses import host_and_port
 from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.permit_topology import permits_topology
 from worker.core.ports import Broker
-from worker.core.topology import Topology, browsed, stream
+from worker.core.topology import Topology, browsable_queue, stream
 
 SHAPED = {"path": {}, "query": {}, "payload": {"inventory_number": "{{ serial }}", "client_id": 12}}
 FIND = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}}
@@ -57,7 +57,7 @@ def amqp_url(running_cluster: tuple[RabbitMQ, Cluster]) -> Iterator[str]:
 def own_node(cluster: Cluster, worker: WorkerProcess) -> int:
     """The node that a worker is attached to."""
     place = worker.log("broker.attached")[-1]["node"]
-    return next(number for number, node in enumerate(cluster.nodes) if place_of(node.url) == place)
+    return next(number for number, node in enumerate(cluster.nodes) if host_and_port(node.url) == place)
 
 
 def elsewhere(cluster: Cluster, url: str) -> str:
@@ -243,7 +243,7 @@ async def test_a_lock_is_free_as_soon_as_the_node_of_its_holder_dies(cluster, am
 
 async def test_what_a_dead_node_led_can_be_declared_read_and_written_at_the_others(cluster, amqp_url):
     first, second, _ = amqp_url.split(",")
-    topology = permits_topology("acme") + Topology(queues=(browsed("q"), stream("s", 10**6, 10**5)))
+    topology = permits_topology("acme") + Topology(queues=(browsable_queue("q"), stream("s", 10**6, 10**5)))
     async with open_broker(first, name="first") as broker:
         await broker.declare(topology)
         await broker.publish(Message(b"{}"), routing_key="q")

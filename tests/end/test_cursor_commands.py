@@ -176,7 +176,7 @@ async def test_a_baton_that_is_gone_is_waited_for_once(halo, stage, cursor, brok
 
     async def replace_at_once(*about, patience):
         waits.append(patience)
-        return await replace_baton(*about, patience=0)
+        return await replace_baton(*about, max_wait=0)
 
     monkeypatch.setattr(commands, "LEEWAY", -9.5)
     monkeypatch.setattr(commands, "configure", lambda _: None)

@@ -16,7 +16,7 @@ from tests.tools.job import OtherSystem, client, publisher, subscriber
 from tests.tools.process import write_routes
 from worker.core.clock import SystemClock
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed, work_topology
+from worker.core.topology import Topology, browsable_queue, work_topology
 from worker.flows.dead.letter import DeadQueue
 from worker.flows.dead.operations import exclusive_access
 from worker.flows.dead.queue_scan import open_scan
@@ -63,7 +63,7 @@ def routes(halo: Any = None, **more: Any) -> dict[str, Any]:
 @pytest.fixture
 async def post(tmp_path, other, amqp_url):
     write_routes(tmp_path, routes())
-    dead = Topology(queues=(browsed("halo.dead.tickets"), browsed("halo.unrouted", **{"x-max-length": 100_000, "x-overflow": "drop-head"})))
+    dead = Topology(queues=(browsable_queue("halo.dead.tickets"), browsable_queue("halo.unrouted", **{"x-max-length": 100_000, "x-overflow": "drop-head"})))
     await other.broker.declare(work_topology("assets", [0.05, 0.1]) + work_topology("looked", [0.05, 0.1]) + dead)
     return Post(tmp_path, other, amqp_url)
 

@@ -27,7 +27,7 @@ from worker.broker.open import open_broker
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.message import Message
-from worker.core.topology import Binding, Topology, browsed, work_topology
+from worker.core.topology import Binding, Topology, browsable_queue, work_topology
 from worker.sandbox.faults import Fault, FaultKind
 
 SECRET = "a-secret-of-the-webhook"
@@ -92,7 +92,7 @@ def company(rabbitmq, amqp_url, other, halo, tmp_path) -> Iterator[Company]:
 
 async def of_others(company: Company) -> None:
     """What other teams and the broker's administrator have made: queues of theirs, and the way to the start queue of the runbook."""
-    queues = (browsed("legacy.inbox"), browsed("erp.assets.archive"), browsed("payroll"))
+    queues = (browsable_queue("legacy.inbox"), browsable_queue("erp.assets.archive"), browsable_queue("payroll"))
     await company.admin.broker.declare(Topology(queues=queues))
     await company.admin.declare(exchange="desk")
     await company.admin.broker.declare(work_topology("desk.asks", [10, 60, 600]) + Topology(bindings=(Binding("desk", "#", "desk.asks"),)))
@@ -231,7 +231,7 @@ async def at_work(rabbitmq, amqp_url, stage, company):
     await of_others(company)
     worker = await start(stage, company)
     await company.admin.broker.declare(
-        Topology(queues=(browsed("halo.something.new"), *(() if await company.admin.broker.queue_exists(KEYS) else (browsed(KEYS),))))
+        Topology(queues=(browsable_queue("halo.something.new"), *(() if await company.admin.broker.queue_exists(KEYS) else (browsable_queue(KEYS),))))
     )
     await worker.stop()
     return await everything(rabbitmq, amqp_url)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import Question
-from worker.evaluator.jsonata import Expression, Input
+from worker.evaluator.jsonata import EvaluationInput, Expression
 from worker.evaluator.sizes import context_json
 from worker.evaluator.wire import part_of, value_of
 
@@ -27,7 +27,7 @@ class InProcess:
         self.questions.append(question)
         values: list[Any] = []
         try:
-            given = Input(context_json(question.context), self.seconds, question.answers)
+            given = EvaluationInput(context_json(question.context), self.seconds, question.answers)
             for text in question.expressions:
                 value = compiled(text).evaluate(given, question.bindings)
                 values.append(value_of(part_of(value)))

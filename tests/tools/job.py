@@ -20,7 +20,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker
-from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsed
+from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsable_queue
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.state.keys import shared_key
 
@@ -93,7 +93,7 @@ class OtherSystem:
         """Queues as the worker would have them, bound to a topic exchange when one is named."""
         exchanges = (AmqpExchange(exchange),) if exchange else ()
         bindings = tuple(Binding(exchange, routing_key, queue) for queue in queues) if exchange else ()
-        await self.broker.declare(Topology(exchanges, tuple(browsed(queue) for queue in queues), bindings))
+        await self.broker.declare(Topology(exchanges, tuple(browsable_queue(queue) for queue in queues), bindings))
 
     async def declare_as(self, queue: str, arguments: dict[str, Any]) -> None:
         await self.broker.declare(Topology(queues=(Queue(queue, arguments),)))

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from worker.app import Service
-from worker.app.page.desk import PageDesk
+from worker.app.page.backend import ServicePageBackend
 from worker.web.admin import PageSettings, serve_admin
 
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -16,7 +16,7 @@ TOKEN = "a-token-of-the-tests-0123456789"
 @asynccontextmanager
 async def page_of(service: Service, token: str | None = TOKEN, hosts: tuple[str, ...] = ()) -> AsyncIterator[str]:
     """The address of the page."""
-    desk = PageDesk(service, service.settings, partial(service.attach, "halo-worker page"), service.clock)
+    desk = ServicePageBackend(service, service.settings, partial(service.attach, "halo-worker page"), service.clock)
     page = PageSettings(desk, service.clock, token, hosts)
     async with desk.serving(), serve_admin("127.0.0.1", 0, service.health, service.metrics, page) as port:
         yield f"http://127.0.0.1:{port}"

@@ -18,14 +18,14 @@ def test_a_backfill_that_has_ended_says_when():
     for state in ("done", "incomplete", "cancelled"):
         ended = replace(RUNNING, state=state)
         assert f"{state} at 2026-03-01T01:00:00Z" in backfill.sentence("tickets", ended)
-        assert backfill.described("tickets", ended)["ended_at"] == "2026-03-01T01:00:00Z"
+        assert backfill.backfill_object("tickets", ended)["ended_at"] == "2026-03-01T01:00:00Z"
 
 
 def test_one_that_is_under_way_has_no_end():
-    assert backfill.described("tickets", RUNNING)["ended_at"] is None
+    assert backfill.backfill_object("tickets", RUNNING)["ended_at"] is None
 
 
 def test_a_cursor_whose_baton_a_replica_holds_is_told_as_a_poll_and_not_as_a_loss():
-    told = cursor.described(SimpleNamespace(name="tickets"), BatonStatus(None, bootstrapped=True, place=""), 330.0)
+    told = cursor.baton_object(SimpleNamespace(name="tickets"), BatonStatus(None, bootstrapped=True, place=""), 330.0)
     assert told["state"].startswith("polling: a replica holds the baton for its turn. Look again")
     assert "more than 330s, it is gone" in told["state"]

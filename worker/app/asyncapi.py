@@ -19,7 +19,7 @@ from worker.core import topology
 from worker.core.broker_addresses import addresses_of
 from worker.core.outcome import DeadClass
 from worker.core.results import RESULT_TYPE
-from worker.core.topology import AmqpExchange, outlet
+from worker.core.topology import AmqpExchange, event_exchange
 from worker.flows.polling.events import TYPE_PREFIX
 from worker.flows.running.run_message import run_queue
 
@@ -87,7 +87,7 @@ RESULT: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChannelUse:
     """One channel with its one message. `action`: what the worker does there; None: only other systems use the channel."""
 
     name: str
@@ -139,21 +139,21 @@ def server_of(url: SplitResult) -> dict[str, Any]:
     return {"host": host, "protocol": url.scheme, "pathname": url.path or "/"}
 
 
-def events(routes: Routes) -> Iterator[Place]:
+def events(routes: Routes) -> Iterator[ChannelUse]:
     """Yield the messages that subscribers, webhooks and steps of runbooks publish."""
     for route in routes.subscribers.values():
         name = key_of("subscriber", route.name)
-        yield Place(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {records_of(route)} in Halo.")
+        yield ChannelUse(name, exchange_channel(event_exchange(route.exchange), *address_of(route)), name, "send", f"Changes of {records_of(route)} in Halo.")
         if route.queue is not None:
-            yield Place(key_of("queue", route.queue), queue_channel(route.queue), name, None, "")
+            yield ChannelUse(key_of("queue", route.queue), queue_channel(route.queue), name, None, "")
     for hook in routes.webhooks.values():
         if hook.exchange is not None:
             name = key_of("webhook", hook.name)
             fixed = (f"webhooks.{hook.name}", {}) if hook.routing_key is None else free_key()
-            yield Place(name, exchange_channel(outlet(hook.exchange), *fixed), name, "send", "Deliveries of Halo, as events.")
+            yield ChannelUse(name, exchange_channel(event_exchange(hook.exchange), *fixed), name, "send", "Deliveries of Halo, as events.")
     for key, runbook, step, publication in publications(routes):
-        channel = exchange_channel(outlet(publication.exchange), *free_key())
-        yield Place(key, channel, key, "send", f"What step {step} of runbook {runbook} publishes.")
+        channel = exchange_channel(event_exchange(publication.exchange), *free_key())
+        yield ChannelUse(key, channel, key, "send", f"What step {step} of runbook {runbook} publishes.")
 
 
 def publications(routes: Routes) -> Iterator[tuple[str, str, str, Publication]]:
@@ -164,42 +164,44 @@ def publications(routes: Routes) -> Iterator[tuple[str, str, str, Publication]]:
                 yield key_of("step", f"{runbook.name}.{step.name}"), runbook.name, step.name, step.publish
 
 
-def inputs(routes: Routes) -> Iterator[Place]:
+def inputs(routes: Routes) -> Iterator[ChannelUse]:
     """Yield the messages that publishers and runbooks consume."""
     for route in routes.publishers.values():
         name = key_of("publisher", route.name)
         method, entity = route.operation.method, route.operation.entity
-        yield Place(key_of("queue", route.queue), queue_channel(route.queue), name, "receive", f"Each message becomes one {method} of {entity}.")
+        yield ChannelUse(key_of("queue", route.queue), queue_channel(route.queue), name, "receive", f"Each message becomes one {method} of {entity}.")
         for number, source in enumerate(route.bind):
             channel = exchange_channel(source.exchange, source.routing_key, {})
-            yield Place(f"{name}.source{number}", channel, name, None, "")
+            yield ChannelUse(f"{name}.source{number}", channel, name, None, "")
     for runbook in routes.runbooks.values():
         if runbook.queue is not None:
             name = key_of("runbook", runbook.name)
-            yield Place(key_of("queue", runbook.queue), queue_channel(runbook.queue), name, "receive", "Each message starts a run.")
+            yield ChannelUse(key_of("queue", runbook.queue), queue_channel(runbook.queue), name, "receive", "Each message starts a run.")
             for number, source in enumerate(runbook.bind):
-                yield Place(f"{name}.source{number}", exchange_channel(source.exchange, source.routing_key, {}), name, None, "")
+                yield ChannelUse(f"{name}.source{number}", exchange_channel(source.exchange, source.routing_key, {}), name, None, "")
 
 
-def results(routes: Routes) -> Iterator[Place]:
+def results(routes: Routes) -> Iterator[ChannelUse]:
     """Yield the results that publishers send. Replies are left out: they go to addresses that only the senders know."""
     for route in routes.publishers.values():
         if route.result is not None:
             name = key_of("result", route.name)
-            yield Place(name, exchange_channel(outlet(route.result.exchange), route.result.routing_key, {}), "result", "send", "What became of each message.")
+            yield ChannelUse(
+                name, exchange_channel(event_exchange(route.result.exchange), route.result.routing_key, {}), "result", "send", "What became of each message."
+            )
             if route.result.queue is not None:
-                yield Place(key_of("queue", route.result.queue), queue_channel(route.result.queue), "result", None, "")
+                yield ChannelUse(key_of("queue", route.result.queue), queue_channel(route.result.queue), "result", None, "")
 
 
-def dead_letters(routes: Routes) -> Iterator[Place]:
+def dead_letters(routes: Routes) -> Iterator[ChannelUse]:
     queues = [topology.dead_queue(route.queue) for route in routes.publishers.values()]
     queues += [topology.dead_queue(runbook.queue) for runbook in routes.runbooks.values() if runbook.queue is not None]
     queues += [topology.dead_queue(run_queue(name)) for name in routes.runbooks]
     queues += [topology.subscriber_dead_queue(name) for name in (*routes.subscribers, *routes.webhooks)]
     for queue in dict.fromkeys(queues):
-        yield Place(key_of("dead", queue), queue_channel(queue), "dead-letter", "send", "What could not be done, with the reason.")
+        yield ChannelUse(key_of("dead", queue), queue_channel(queue), "dead-letter", "send", "What could not be done, with the reason.")
     if routes.subscribers:
-        yield Place("unrouted", queue_channel(topology.UNROUTED), "unrouted", "send", "Events that no queue took.")
+        yield ChannelUse("unrouted", queue_channel(topology.UNROUTED), "unrouted", "send", "Events that no queue took.")
 
 
 def messages_of(routes: Routes) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -62,7 +62,7 @@ class Attachments:
             self._losses = 0  # no node is left that may be tried at once
             raise
 
-    def beside(self, name: str) -> AbstractAsyncContextManager[Broker]:
+    def open_secondary(self, name: str) -> AbstractAsyncContextManager[Broker]:
         """Open a second connection: readiness and metrics do not show its state. Raises `BrokerUnreachable`."""
         return self._open(self._url(), name, Rotation())
 
@@ -72,11 +72,11 @@ class Attachments:
     def _open(self, url: str, name: str, rotation: Rotation) -> AbstractAsyncContextManager[Broker]:
         return open_broker(url, name=name, server=self._memory, heartbeat=self._settings.heartbeat, rotation=rotation)
 
-    def settled(self) -> None:
+    def reset_backoff(self) -> None:
         """Reset backoff and counted losses: the attachment serves."""
         self._pause, self._losses = FIRST_PAUSE, 0
 
-    def lost(self) -> None:
+    def count_loss(self) -> None:
         """Count a lost attachment. The next attempt is immediate until the number of losses reaches the number of nodes."""
         self._losses += 1
 

@@ -12,7 +12,7 @@ from worker.core.health import Health
 from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.lookups.ids import HaloIds
-from worker.flows.running.step import Performer, clients_of
+from worker.flows.running.step import StepExecutor, clients_of
 from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
 from worker.halo.interception import Intercept, RequestRecorder, straight
@@ -60,10 +60,10 @@ async def open_clients(
 
 
 @asynccontextmanager
-async def open_performer(
+async def open_step_executor(
     routes: Routes, settings: Settings, runbooks: Iterable[Runbook], evaluator: Evaluator, clock: Clock, recorder: RequestRecorder | None = None
-) -> AsyncIterator[Performer]:
-    """Open the performer of these runbooks' steps, for a run outside of the service.
+) -> AsyncIterator[StepExecutor]:
+    """Open the executor of these runbooks' steps, for a run outside of the service.
 
     `evaluator`: the engine's, without tables and ids. With `recorder` writes are recorded instead of sent.
     """
@@ -73,7 +73,7 @@ async def open_performer(
         open_clients(routes, settings, metrics, Health(), clock, names=names, intercept=intercept) as clients,
         open_caller(routes.integrations, clients, LookupEvaluator(evaluator, routes.tables), metrics, clock, intercept=intercept) as caller,
     ):
-        yield Performer(caller, clients, lookup_evaluators(evaluator, routes, clients, clock))
+        yield StepExecutor(caller, clients, lookup_evaluators(evaluator, routes, clients, clock))
 
 
 def lookup_evaluators(evaluator: Evaluator, routes: Routes, clients: Mapping[str, Halo], clock: Clock) -> dict[str, LookupEvaluator]:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from worker.config.routes import Routes, Subscriber
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, echoes_topology
-from worker.flows.echoes.guard import drops_echoes, guarded
+from worker.flows.echoes.guard import drops_echoes, guarded_resources
 from worker.flows.echoes.recording import WriteRecordingHalo
 from worker.metrics import Metrics
 from worker.state.write_notices import WriteNotices
@@ -16,7 +16,7 @@ from worker.state.write_notices import WriteNotices
 
 class EchoGuard:
     def __init__(self, routes: Routes, clock: Clock, metrics: Metrics) -> None:
-        self._guarded = guarded(routes)
+        self._guarded = guarded_resources(routes)
         self._notices = WriteNotices(clock, metrics)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from worker.app.flow_keeper import FlowKeeper
+from worker.app.flow_supervisor import FlowSupervisor
 from worker.app.wiring import Wiring
 from worker.config.routes import Routes
 from worker.flows.hooks.delivery_intake import DeliveryIntake
@@ -15,10 +15,10 @@ from worker.integrations.caller import IntegrationCaller
 from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.web.authentication import Authenticator
-from worker.web.public import Peers, endpoints_of, serve_public
+from worker.web.public import PeerLimits, endpoints_of, serve_public
 
 
-class PublicDoor:
+class PublicServer:
     """The public port: open from the first route that needs it until `opened` closes. `port`: None while it is not open."""
 
     def __init__(self, settings: Settings, intake: DeliveryIntake, metrics: Metrics, opened: AsyncExitStack) -> None:
@@ -36,7 +36,7 @@ class PublicDoor:
         self._intake.replace(routes.webhooks)
         if endpoints and self.port is None:
             settings = self._settings
-            peers = Peers(settings.public_proxies, settings.public_peer_connections)
+            peers = PeerLimits(settings.public_proxies, settings.public_peer_connections)
             serving = serve_public(settings.public_host, settings.public_port, self._authenticator, self._intake.receive, self._metrics, peers)
             self.port = await self._opened.enter_async_context(serving)
 
@@ -44,8 +44,8 @@ class PublicDoor:
 @dataclass(slots=True)
 class LiveRoutes:
     wiring: Wiring
-    keeper: FlowKeeper
-    door: PublicDoor
+    supervisor: FlowSupervisor
+    public_server: PublicServer
     caller: IntegrationCaller
     lookups: Sequence[LookupEvaluator]
     """All evaluators whose expressions read tables."""
@@ -59,12 +59,12 @@ class LiveRoutes:
         for lookup in self.lookups:
             lookup.use(routes.tables)
         self.wiring = replace(self.wiring, routes=routes)
-        retired = [flow for flow in self.keeper.flows if flow.route in changed]
+        retired = [flow for flow in self.supervisor.flows if flow.route in changed]
         begun = self.wiring.flows(changed)
-        await self.door.serve(routes)
-        await self.keeper.replace(retired, begun)
+        await self.public_server.serve(routes)
+        await self.supervisor.replace(retired, begun)
         await self.caller.replace(routes.integrations)
-        kept = {flow.part for flow in self.keeper.flows}
+        kept = {flow.part for flow in self.supervisor.flows}
         for flow in retired:
             if flow.part not in kept:
                 self.wiring.services.health.forget(flow.part)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from worker.app.route_places import RoutePlaces
-from worker.core.pauses import Pauses, told_pause
+from worker.app.route_queues import RouteQueues
+from worker.core.pauses import Pauses, pause_sentence
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED
-from worker.state.reports import ClientReport, Report, RouteReport, newest_reports
+from worker.state.reports import ClientReport, ReplicaReport, RouteReport, newest_reports
 from worker.state.route_control import newest_pauses
 
 ABSENT = "no replica reports this route"
@@ -19,7 +19,7 @@ FAILURE_COUNTS = frozenset({"subscriber"})
 """For these kinds one replica polls for all, so a failure on one replica is a failure of the route."""
 
 
-async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[RoutePlaces] = ()) -> dict[str, Any]:
+async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[RouteQueues] = ()) -> dict[str, Any]:
     """Return the JSON of `halo-worker status`. `places`: from the route files of this worker; reports add theirs. Raises `BrokerError`.
 
     {"replicas": [{"name", "version", "since", "ready"}],
@@ -45,9 +45,9 @@ async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[Ro
     }
 
 
-def known_places(places: Iterable[RoutePlaces], reports: Iterable[Report]) -> list[RoutePlaces]:
+def known_places(places: Iterable[RouteQueues], reports: Iterable[ReplicaReport]) -> list[RouteQueues]:
     """Return the routes that replicas report, then the routes that only the route files have."""
-    found = {each.name: RoutePlaces(each.name, each.kind, each.queues, each.dead) for report in reports for each in report.routes}
+    found = {each.name: RouteQueues(each.name, each.kind, each.queues, each.dead) for report in reports for each in report.routes}
     return list((found | {place.name: place for place in places if place.name not in found}).values())
 
 
@@ -58,15 +58,15 @@ async def total(broker: Broker, queues: Iterable[str]) -> int | None:
 
 
 def route_object(
-    place: RoutePlaces, reports: Sequence[Report], fresh: Sequence[Report], pauses: Pauses, now: float, *, backlog: int | None, dead: int
+    place: RouteQueues, reports: Sequence[ReplicaReport], fresh: Sequence[ReplicaReport], pauses: Pauses, now: float, *, backlog: int | None, dead: int
 ) -> dict[str, Any]:
     """Return one route over all replicas. While no replica runs, the values that only replicas know come from the last reports."""
-    told = [route for report in reports for route in report.routes if route.name == place.name]
+    reported = [route for report in reports for route in report.routes if route.name == place.name]
     current = [route for report in fresh for route in report.routes if route.name == place.name]
     state, reason = state_of(place, current, pauses)
     waits = None if backlog is None else backlog + max((route.waiting for route in current), default=0)
-    success = max((route.last_success for route in told), default=0.0) or None
-    empty_at = max((route.empty_at for route in told), default=0.0)
+    success = max((route.last_success for route in reported), default=0.0) or None
+    empty_at = max((route.empty_at for route in reported), default=0.0)
     return {
         "name": place.name,
         "kind": place.kind,
@@ -81,18 +81,18 @@ def route_object(
     }
 
 
-def state_of(place: RoutePlaces, current: Sequence[RouteReport], pauses: Pauses) -> tuple[str, str]:
+def state_of(place: RouteQueues, current: Sequence[RouteReport], pauses: Pauses) -> tuple[str, str]:
     if not current:
         paused = pauses.routes.get(place.name)
-        return "down", f"{ABSENT}; {told_pause(paused)}" if paused is not None else ABSENT
+        return "down", f"{ABSENT}; {pause_sentence(paused)}" if paused is not None else ABSENT
     if (pause := pauses.routes.get(place.name)) is not None:
-        return "paused", told_pause(pause)
+        return "paused", pause_sentence(pause)
     order = tuple(reversed(PREFERENCE)) if place.kind in FAILURE_COUNTS else PREFERENCE
     best = min(current, key=lambda route: order.index(route.state) if route.state in order else len(order))
     return (best.state, best.reason) if best.state in PREFERENCE else ("waiting", "it is about to be resumed")
 
 
-def by_client(reports: Iterable[Report]) -> list[list[ClientReport]]:
+def by_client(reports: Iterable[ReplicaReport]) -> list[list[ClientReport]]:
     """Return the replicas' reports about each client, in the order of names."""
     found: dict[str, list[ClientReport]] = {}
     for report in reports:
@@ -101,12 +101,12 @@ def by_client(reports: Iterable[Report]) -> list[list[ClientReport]]:
     return [found[name] for name in sorted(found)]
 
 
-def client_object(told: Sequence[ClientReport]) -> dict[str, Any]:
+def client_object(reported: Sequence[ClientReport]) -> dict[str, Any]:
     """Return one client: it is up if any replica can use it. Each replica counts its own requests against the shared limit."""
     return {
-        "name": told[0].name,
-        "up": any(each.up for each in told),
-        "reason": next((each.reason for each in sorted(told, key=lambda each: not each.up)), ""),
-        "budget_used": sum(each.budget_used for each in told),
-        "budget_limit": told[0].budget_limit,
+        "name": reported[0].name,
+        "up": any(each.up for each in reported),
+        "reason": next((each.reason for each in sorted(reported, key=lambda each: not each.up)), ""),
+        "budget_used": sum(each.budget_used for each in reported),
+        "budget_limit": reported[0].budget_limit,
     }

@@ -56,9 +56,9 @@ def worker(routes: Routes) -> Account:
         "halo-worker",
         "worker",
         "runs the service",
-        whole([OWN], {queue for queue, _ in served} | inlets(routes) | outlets(routes), work - foreign, beside=foreign),
-        whole([DEFAULT_EXCHANGE], outlets(routes) | bound),
-        whole([OWN], {exchange for _, exchange in served} | inlets(routes), work),  # read: to consume, and to declare what dead-letters
+        whole_name_pattern([OWN], {queue for queue, _ in served} | inlets(routes) | outlets(routes), work - foreign, beside=foreign),
+        whole_name_pattern([DEFAULT_EXCHANGE], outlets(routes) | bound),
+        whole_name_pattern([OWN], {exchange for _, exchange in served} | inlets(routes), work),  # read: to consume, and to declare what dead-letters
     )
 
 
@@ -69,18 +69,18 @@ def operator(routes: Routes) -> Account:
         "halo-operator",
         "operator",
         "runs `dead`, `cursor`, `status`, `pause`, `resume` and `trace`",
-        whole([OWN]),
-        whole([DEFAULT_EXCHANGE], outlets(routes)),
-        whole([OWN], dead),
+        whole_name_pattern([OWN]),
+        whole_name_pattern([DEFAULT_EXCHANGE], outlets(routes)),
+        whole_name_pattern([OWN], dead),
     )
 
 
 def sender(exchange: str) -> Account:
-    return Account(f"sender-{exchange}", "sender", f"publishes to exchange {exchange}", write=whole(names=[exchange]))
+    return Account(f"sender-{exchange}", "sender", f"publishes to exchange {exchange}", write=whole_name_pattern(names=[exchange]))
 
 
 def served_reader(queue: str) -> Account:
-    return Account(f"reader-{queue}", "reader", f"consumes queue {queue}, which the worker declares", read=whole(names=[queue]))
+    return Account(f"reader-{queue}", "reader", f"consumes queue {queue}, which the worker declares", read=whole_name_pattern(names=[queue]))
 
 
 def own_reader(routes: Routes, text: str) -> Account:
@@ -88,33 +88,35 @@ def own_reader(routes: Routes, text: str) -> Account:
     queue, _, exchange = text.partition("=")
     events = sorted(outlets(routes))
     if exchange and exchange not in events:
-        raise refused(f"exchange {exchange!r} carries no events{choices(exchange, events, none='; no route publishes any')}")
+        raise permission_error(f"exchange {exchange!r} carries no events{choices(exchange, events, none='; no route publishes any')}")
     if not queue or not events:
-        raise refused("name a queue, such as `--reader billing`" if not queue else "no route publishes events, so there is nothing to read")
+        raise permission_error("name a queue, such as `--reader billing`" if not queue else "no route publishes events, so there is nothing to read")
     if re.fullmatch(worker(routes).configure, queue):
-        raise refused(f"queue {queue!r} is the worker's: name a queue of the reader's own")
-    mine = f"{exactly(queue)}(\\..*)?"
+        raise permission_error(f"queue {queue!r} is the worker's: name a queue of the reader's own")
+    mine = f"{exact_pattern(queue)}(\\..*)?"
     if taken := [name for name in sorted(names_of(routes)) if re.fullmatch(mine, name)]:
-        raise refused(f"a reader of queue {queue!r} may use every name that begins with `{queue}.`, and {taken[0]!r} is the worker's: name another queue")
+        raise permission_error(
+            f"a reader of queue {queue!r} may use every name that begins with `{queue}.`, and {taken[0]!r} is the worker's: name another queue"
+        )
     sources = [exchange] if exchange else events
     purpose = f"declares queue {queue} and binds it to exchange {', '.join(sources)}"
-    return Account(f"reader-{queue}", "reader", purpose, whole([mine]), whole([mine]), whole([mine], sources))
+    return Account(f"reader-{queue}", "reader", purpose, whole_name_pattern([mine]), whole_name_pattern([mine]), whole_name_pattern([mine], sources))
 
 
 def warnings_of(routes: Routes) -> tuple[str, ...]:
     """Return a warning wherever these routes leave a sender without narrow rights."""
-    told = []
+    warnings = []
     for name, route in routes.publishers.items():
         if not route.bind:
-            told.append(unbound(route.queue, f"publisher {name}", "give the route a `bind` to an exchange of the sender"))
+            warnings.append(unbound(route.queue, f"publisher {name}", "give the route a `bind` to an exchange of the sender"))
     for name, runbook in routes.runbooks.items():
         if runbook.queue and not runbook.bind:
-            told.append(unbound(runbook.queue, f"runbook {name}", "give the runbook a `start.bind` to an exchange of the sender"))
+            warnings.append(unbound(runbook.queue, f"runbook {name}", "give the runbook a `start.bind` to an exchange of the sender"))
     both = sorted(inlets(routes) & outlets(routes))
-    told += [
+    warnings += [
         f"exchange {exchange} carries the worker's events and feeds a queue of the worker: a user who may write to it can forge events" for exchange in both
     ]
-    return tuple(told)
+    return tuple(warnings)
 
 
 def unbound(queue: str, owner: str, remedy: str) -> str:
@@ -153,21 +155,21 @@ def names_of(routes: Routes) -> set[str]:
     return {"halo.", "amq.default", *served, *work_queues(routes), *inlets(routes), *outlets(routes)}
 
 
-def exactly(name: str) -> str:
+def exact_pattern(name: str) -> str:
     return SPECIAL.sub(r"\\\g<0>", name)
 
 
-def whole(patterns: Collection[str] = (), names: Iterable[str] = (), queues: Iterable[str] = (), *, beside: Iterable[str] = ()) -> str:
+def whole_name_pattern(patterns: Collection[str] = (), names: Iterable[str] = (), queues: Iterable[str] = (), *, beside: Iterable[str] = ()) -> str:
     """Return one expression for whole names, since RabbitMQ searches for a match anywhere in a name.
 
     It matches `patterns`, `names`, `queues` with the queues beside them, and only the queues beside those of `beside`.
     """
     parts = list(patterns)
     for found, ending in ((names, ""), (queues, f"({BESIDE})?"), (beside, BESIDE)):
-        kept = sorted(exactly(name) for name in set(found) if not (OWN in patterns and re.fullmatch(OWN, name)))
+        kept = sorted(exact_pattern(name) for name in set(found) if not (OWN in patterns and re.fullmatch(OWN, name)))
         parts += [f"{name}{ending}" for name in kept] if len(kept) == 1 or not ending else [f"({'|'.join(kept)}){ending}"] if kept else []
     return f"^({'|'.join(parts)})$" if len(parts) > 1 else f"^{parts[0]}$"
 
 
-def refused(message: str) -> ConfigError:
+def permission_error(message: str) -> ConfigError:
     return ConfigError([Problem("--reader", 0, 0, message)])

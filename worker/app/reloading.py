@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from worker.config.routes import Routes
-from worker.config.sound_routes import SoundRoutes
+from worker.config.valid_routes import ValidRoutes
 from worker.core.errors import ConfigError
 from worker.core.ports import Clock
 from worker.flows.waiting import race
@@ -24,15 +24,15 @@ Signature = Mapping[str, tuple[int, int, int]]
 
 @dataclass(slots=True)
 class Reloader:
-    """Reloads route files. `load`: reads and compiles them, in a separate process. `taken`: serves them. `refused`: gets the mistakes.
+    """Reloads route files. `load`: reads and compiles them, in a separate process. `on_loaded`: serves them. `on_refused`: gets the mistakes.
 
     `asked`: set to reload now. `watches`: whether the worker also looks for changes in the directory.
     """
 
     directory: Path
-    load: Callable[[], Awaitable[SoundRoutes]]
-    taken: Callable[[Routes, Sequence[str]], Awaitable[None]]
-    refused: Callable[[Sequence[str]], None]
+    load: Callable[[], Awaitable[ValidRoutes]]
+    on_loaded: Callable[[Routes, Sequence[str]], Awaitable[None]]
+    on_refused: Callable[[Sequence[str]], None]
     clock: Clock
     asked: asyncio.Event
     watches: bool = True
@@ -67,21 +67,21 @@ class Reloader:
         try:
             loaded = await self.load()
         except ConfigError as error:
-            told = tuple(map(str, error.problems))
-            self.refused(tuple(map(refused, told)))
-            for problem in told:
+            problems = tuple(map(str, error.problems))
+            self.on_refused(tuple(map(not_applied_sentence, problems)))
+            for problem in problems:
                 logger.error("routes.refused", problem=problem, then="the routes run on as they were")
             return
-        await self.taken(loaded.routes, tuple(skipped(str(problem)) for problem in loaded.problems))
+        await self.on_loaded(loaded.routes, tuple(left_out_sentence(str(problem)) for problem in loaded.problems))
         logger.info("routes.taken_over", subscribers=len(loaded.routes.subscribers), publishers=len(loaded.routes.publishers), problems=len(loaded.problems))
 
 
-def refused(problem: str) -> str:
+def not_applied_sentence(problem: str) -> str:
     """Return the text for `status` about a mistake that prevents a change."""
     return f"{problem} (the change is not taken over: the routes run on as they were)"
 
 
-def skipped(problem: str) -> str:
+def left_out_sentence(problem: str) -> str:
     """Return the text for `status` about a mistake in a file that the worker leaves out."""
     return f"{problem} (its file is not run, and neither is what refers to it)"
 

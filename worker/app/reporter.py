@@ -10,27 +10,27 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from worker import __version__
-from worker.app.flow_keeper import FlowKeeper
-from worker.app.route_places import RoutePlaces, places_of
+from worker.app.flow_supervisor import FlowSupervisor
+from worker.app.route_queues import RouteQueues, queues_by_route
 from worker.config.routes import Routes
 from worker.core.errors import BrokerError
 from worker.core.health import Health, Part
-from worker.core.pauses import told_pause
+from worker.core.pauses import pause_sentence
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED
 from worker.metrics import Metrics, values_of
-from worker.state.reports import ClientReport, Report, RouteReport, newest_reports, publish_report
+from worker.state.reports import ClientReport, ReplicaReport, RouteReport, newest_reports, publish_report
 from worker.state.route_control import RouteControl
 
 logger = structlog.get_logger()
-Standing = tuple[bool, list[tuple[str, str, str]], tuple[str, ...]]
+RouteStates = tuple[bool, list[tuple[str, str, str]], tuple[str, ...]]
 """Readiness, name, state and reason of each route, and mistakes in files."""
 INTERVAL = 5.0  # seconds
-SOONER = 1.0  # seconds after which a replica reports a change of state
-MANY = 100  # routes; with more of them a replica reports at a third of the pace
-MOST_ASKED = 20  # queues whose depth the replica asks for in one report, at most
-LONGEST = 300  # characters of a reason
-MOST_PROBLEMS = 20
+CHANGE_DELAY = 1.0  # seconds after which a replica reports a change of state
+MANY_ROUTES = 100  # routes; with more of them a replica reports at a third of the pace
+MAX_SAMPLED_QUEUES = 20  # queues whose depth the replica asks for in one report, at most
+MAX_REASON = 300  # characters of a reason
+MAX_PROBLEMS = 20
 TOLD = ("the last poll", "a backfill", "one customer")
 """Beginnings of readiness details of a working route that `status` repeats."""
 
@@ -42,7 +42,7 @@ class Reporter:
     name: str
     routes: Callable[[], Routes]
     problems: Callable[[], Sequence[str]]
-    keeper: FlowKeeper
+    supervisor: FlowSupervisor
     control: RouteControl
     health: Health
     metrics: Metrics
@@ -68,25 +68,25 @@ class Reporter:
     async def _report_often(self, broker: Broker, key: bytes) -> None:
         """Report at the interval, and soon after a change of state. Raises `BrokerError`."""
         while True:
-            places = places_of(self.routes())
-            pace = 1 if len(places) <= MANY else 3
-            await self._look(broker, places)
+            places = queues_by_route(self.routes())
+            pace = 1 if len(places) <= MANY_ROUTES else 3
+            await self._sample_queues(broker, places)
             report = await self.report(places, pace * INTERVAL)
             await publish_report(broker, key, report)
-            until, told = self.clock.monotonic() + pace * INTERVAL, standing(report)
-            while self.clock.monotonic() < until and self._standing(places) == told:
-                await self.clock.sleep(pace * min(SOONER, INTERVAL))
+            until, reported = self.clock.monotonic() + pace * INTERVAL, states_of(report)
+            while self.clock.monotonic() < until and self._states_now(places) == reported:
+                await self.clock.sleep(pace * min(CHANGE_DELAY, INTERVAL))
 
-    async def report(self, places: Sequence[RoutePlaces], interval: float) -> Report:
+    async def report(self, places: Sequence[RouteQueues], interval: float) -> ReplicaReport:
         """Return this replica's report; sends no request. It gathers thousands of routes in pieces, so that other work runs in between."""
         states = self._states(places)
-        done = await gathered(self.metrics.succeeded, self.metrics.polled)
-        retrying, ordered = await gathered(self.metrics.retrying), await gathered(self.metrics.ordered_waiting)
+        done = await metric_values(self.metrics.succeeded, self.metrics.polled)
+        retrying, ordered = await metric_values(self.metrics.retrying), await metric_values(self.metrics.ordered_waiting)
         settled = await self._counts()
         routes = []
         for place, (_, state, reason) in zip(places, states, strict=True):
             label = (place.name,)
-            told = RouteReport(
+            report = RouteReport(
                 place.name,
                 place.kind,
                 state,
@@ -99,26 +99,26 @@ class Reporter:
                 waiting=int(ordered.get(label, 0)),
                 settled=int(settled.get(place.name, 0)),
             )
-            routes.append(told)
-        ready, problems = self.health.ready, tuple(self.problems()[:MOST_PROBLEMS])
-        return Report(self.name, __version__, self.since, self.clock.now(), interval, ready, tuple(routes), self._clients(), problems)
+            routes.append(report)
+        ready, problems = self.health.ready, tuple(self.problems()[:MAX_PROBLEMS])
+        return ReplicaReport(self.name, __version__, self.since, self.clock.now(), interval, ready, tuple(routes), self._clients(), problems)
 
-    def _standing(self, places: Sequence[RoutePlaces]) -> Standing:
-        """Return `standing` of a report made now."""
-        return self.health.ready, self._states(places), tuple(self.problems()[:MOST_PROBLEMS])
+    def _states_now(self, places: Sequence[RouteQueues]) -> RouteStates:
+        """Return `states_of` of a report made now."""
+        return self.health.ready, self._states(places), tuple(self.problems()[:MAX_PROBLEMS])
 
-    def _states(self, places: Sequence[RoutePlaces]) -> list[tuple[str, str, str]]:
+    def _states(self, places: Sequence[RouteQueues]) -> list[tuple[str, str, str]]:
         """Return name, state and reason of each route."""
         consuming, causes_of, parts = values_of(self.metrics.consuming), self._causes(), self.health.parts
         of_route: dict[str, list[Part]] = {}
-        for flow in self.keeper.flows:
+        for flow in self.supervisor.flows:
             if flow.part in parts:
                 of_route.setdefault(flow.route, []).append(parts[flow.part])
         states = []
         for place in places:
             consumes = place.kind == "webhook" or consuming.get((place.name,), 0) > 0
             state, reason = self._state(place, parts, of_route.get(place.name, []), consumes=consumes, causes=causes_of.get(place.name, []))
-            states.append((place.name, state, reason[:LONGEST]))
+            states.append((place.name, state, reason[:MAX_REASON]))
         return states
 
     def _causes(self) -> Mapping[str, list[str]]:
@@ -129,9 +129,9 @@ class Reporter:
                 found.setdefault(route, []).append(cause)
         return found
 
-    def _state(self, place: RoutePlaces, all_parts: Mapping[str, Part], parts: Sequence[Part], *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
+    def _state(self, place: RouteQueues, all_parts: Mapping[str, Part], parts: Sequence[Part], *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
         if (pause := self.control.pause_of(place.name)) is not None:
-            return "paused", told_pause(pause)
+            return "paused", pause_sentence(pause)
         if bad := [part.detail for part in parts if not part.ok]:
             return "down", bad[0]
         if not consumes:
@@ -150,21 +150,21 @@ class Reporter:
 
     def _clients(self) -> tuple[ClientReport, ...]:
         up, used, limit = values_of(self.metrics.client_up), values_of(self.metrics.budget_used), values_of(self.metrics.budget_limit)
-        parts, told = self.health.parts, []
+        parts, clients = self.health.parts, []
         for (name,), value in sorted(up.items()):
-            reason = parts[part].detail[:LONGEST] if (part := f"client {name}") in parts else ""
-            told.append(ClientReport(name, value > 0, int(used.get((name,), 0)), int(limit.get((name,), 0)) or None, reason))
-        return tuple(told)
+            reason = parts[part].detail[:MAX_REASON] if (part := f"client {name}") in parts else ""
+            clients.append(ClientReport(name, value > 0, int(used.get((name,), 0)), int(limit.get((name,), 0)) or None, reason))
+        return tuple(clients)
 
     async def _counts(self) -> dict[str, float]:
         """Return the number of settled messages, deliveries or published events of each route since the start."""
         found: dict[str, float] = {}
         for counter in (self.metrics.messages, self.metrics.events, self.metrics.deliveries):
-            for (route, _), count in (await gathered(counter)).items():
+            for (route, _), count in (await metric_values(counter)).items():
                 found[route] = found.get(route, 0.0) + count
         return found
 
-    async def _look(self, broker: Broker, places: Sequence[RoutePlaces]) -> None:
+    async def _sample_queues(self, broker: Broker, places: Sequence[RouteQueues]) -> None:
         """Note which routes have nothing to do. Ask the broker only about routes that are busy or do not consume. Raises `BrokerError`."""
         unrouted = await broker.queue_depth(UNROUTED) or 0
         self.metrics.unrouted_waiting.set(unrouted)
@@ -172,8 +172,8 @@ class Reporter:
             self.health.up("unrouted", f"{unrouted} in {UNROUTED}: no queue took these events; see `halo-worker dead list unrouted`")
         else:
             self.health.forget("unrouted")
-        in_hand, consuming = await gathered(self.metrics.in_hand), await gathered(self.metrics.consuming)
-        settled, ordered = await self._counts(), await gathered(self.metrics.ordered_waiting)
+        in_hand, consuming = await metric_values(self.metrics.in_hand), await metric_values(self.metrics.consuming)
+        settled, ordered = await self._counts(), await metric_values(self.metrics.ordered_waiting)
         busy = []
         for place in places:
             label, count = (place.name,), settled.get(place.name, 0.0)
@@ -183,13 +183,13 @@ class Reporter:
             elif place.queues:
                 busy.append(place)
         self._settled = settled | {place.name: settled.get(place.name, 0.0) for place in places}
-        for place in sorted(busy, key=lambda each: self._empty_at.get(each.name, 0.0))[-MOST_ASKED:]:
+        for place in sorted(busy, key=lambda each: self._empty_at.get(each.name, 0.0))[-MAX_SAMPLED_QUEUES:]:
             depths = [await broker.queue_depth(queue) for queue in place.queues]
             if not any(depths) and not ordered.get((place.name,), 0):
                 self._empty_at[place.name] = self.clock.now()
 
 
-async def gathered(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
+async def metric_values(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
     """Return the values of all metrics. Reading 2,000 takes some 15 ms: other work runs before the next metric."""
     found: dict[tuple[str, ...], float] = {}
     for metric in metrics:
@@ -198,6 +198,6 @@ async def gathered(*metrics: Gauge | Counter) -> dict[tuple[str, ...], float]:
     return found
 
 
-def standing(report: Report) -> Standing:
+def states_of(report: ReplicaReport) -> RouteStates:
     """Return the part of a report whose change is reported soon."""
     return report.ready, [(route.name, route.state, route.reason) for route in report.routes], report.problems

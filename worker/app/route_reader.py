@@ -8,40 +8,40 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from worker.config.rereading import Asked, Files, Told, merged
+from worker.config.reload_protocol import ReloadRequest, ReloadResult, RouteSources, merge_result
 from worker.config.routes import Routes
-from worker.config.sound_routes import SoundRoutes
+from worker.config.valid_routes import ValidRoutes
 from worker.core.errors import ConfigError, Problem
 from worker.evaluator.process import environment
 
-MODULE: Final = "worker.config.reread_child"
-LONGEST: Final = 300.0  # seconds; 500 routes take about 3
+MODULE: Final = "worker.config.reload_process"
+READ_TIMEOUT: Final = 300.0  # seconds; 500 routes take about 3
 
 
 class RouteReader:
     """Reads route files. `running`: returns the routes that the worker serves now."""
 
-    def __init__(self, files: Files, running: Callable[[], Routes]) -> None:
+    def __init__(self, files: RouteSources, running: Callable[[], Routes]) -> None:
         self._files = files
         self._running = running
 
-    async def read(self) -> SoundRoutes:
+    async def read(self) -> ValidRoutes:
         """Return the routes of the present files. Unchanged definitions are the same objects. Raises `ConfigError`, also when the process fails."""
         before = self._running()
         try:
-            async with asyncio.timeout(LONGEST):
-                data = await self._asked(pickle.dumps(Asked(self._files, dict(before.sources)), pickle.HIGHEST_PROTOCOL))
+            async with asyncio.timeout(READ_TIMEOUT):
+                data = await self._asked(pickle.dumps(ReloadRequest(self._files, dict(before.sources)), pickle.HIGHEST_PROTOCOL))
         except TimeoutError:
-            raise self._failed(f"did not end within {LONGEST:.0f} s") from None
+            raise self._failed(f"did not end within {READ_TIMEOUT:.0f} s") from None
         except OSError as error:
             raise self._failed(f"cannot be started: {error.strerror or error}") from None
         try:
-            told = pickle.loads(data)  # noqa: S301  from a process of our own
+            result = pickle.loads(data)  # noqa: S301  from a process of our own
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):  # the process stopped in the middle, or runs other code than this one
-            told = None
-        if not isinstance(told, Told):
+            result = None
+        if not isinstance(result, ReloadResult):
             raise self._failed("gave no answer")
-        return merged(before, told)
+        return merge_result(before, result)
 
     async def _asked(self, question: bytes) -> bytes:
         process = await asyncio.create_subprocess_exec(

@@ -12,13 +12,13 @@ import structlog
 from worker.app.attachments import Attachments
 from worker.app.clients import Reload, lookup_evaluators, open_clients
 from worker.app.echo_guard import EchoGuard
-from worker.app.flow_keeper import FlowKeeper, tell_pauses
-from worker.app.live_routes import LiveRoutes, PublicDoor
+from worker.app.flow_supervisor import FlowSupervisor, report_pauses
+from worker.app.live_routes import LiveRoutes, PublicServer
+from worker.app.on_demand_broker import DirectReplies
 from worker.app.page.history import History
 from worker.app.permits import PermitRegistry
 from worker.app.reporter import Reporter
-from worker.app.shape import beside_changed, changed_names, route_names, shape_of, taken_from_replies
-from worker.app.side_broker import DirectReplies
+from worker.app.shared_parts import changed_names, queues_closed_to_replies, replaceable_parts_changed, route_names, shared_parts_of
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.config.routes import Routes
@@ -39,7 +39,7 @@ from worker.flows.consuming.services import ConsumerServices
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.lookups.evaluator import LookupEvaluator
-from worker.flows.ordered.consumer import tell_all_left_behind
+from worker.flows.ordered.consumer import log_all_left_behind
 from worker.flows.waiting import race
 from worker.garbage import look_everywhere
 from worker.integrations.caller import IntegrationCaller, open_caller
@@ -80,24 +80,24 @@ class Service:
     """Set when the present routes have to end: with `stop`, or for other routes."""
     _live: LiveRoutes | None = field(default=None, init=False)
     _next: Routes | None = field(default=None, init=False)
-    _taking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _routes_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _permits: PermitRegistry = field(init=False)
     _guard: EchoGuard = field(init=False)
     problems: tuple[str, ...] = ()
     """Mistakes in route files that this worker does not run."""
     _since: float = field(init=False)
     _repeats: Repeats = field(default_factory=Repeats, init=False)
-    _attaching: Attachments = field(init=False)
+    _attachment_opener: Attachments = field(init=False)
     control: RouteControl = field(init=False)
     history: History = field(init=False)
     _tracer: TraceRecorder | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._since = self.clock.now()
-        self.control = RouteControl(self.clock, self.metrics, self._tell_pauses)
+        self.control = RouteControl(self.clock, self.metrics, self._report_pauses)
         self.history = History(self.clock)
         self._current = CurrentBroker(self._codec, self.metrics)
-        self._attaching = Attachments(self.settings, self.address, self.memory, self.health, self.metrics)
+        self._attachment_opener = Attachments(self.settings, self.address, self.memory, self.health, self.metrics)
         self._tracer = TraceRecorder(self._codec, self.clock, self.metrics) if self.settings.trace else None
 
     async def run(self) -> None:
@@ -113,15 +113,15 @@ class Service:
                 self.routes, self._next = self._next, None
                 self.health.forget_all(kept)
 
-    async def take_over(self, routes: Routes, problems: Sequence[str] = ()) -> None:
+    async def apply_routes(self, routes: Routes, problems: Sequence[str] = ()) -> None:
         """Run these routes from now on. Changed routes finish what they have in flight and start again; other routes continue.
 
         A change of clients, and the first or last route of a kind, restart all routes.
         """
-        async with self._taking:
-            self.tell_problems(problems)
-            live, changed, same_shape = self._live, changed_names(self.routes, routes), shape_of(self.routes) == shape_of(routes)
-            if not changed and same_shape and not beside_changed(self.routes, routes):
+        async with self._routes_lock:
+            self.report_problems(problems)
+            live, changed, same_shape = self._live, changed_names(self.routes, routes), shared_parts_of(self.routes) == shared_parts_of(routes)
+            if not changed and same_shape and not replaceable_parts_changed(self.routes, routes):
                 return
             logger.info("routes.changed", routes=sorted(changed), all_begin_again=live is None or not same_shape)
             for name in changed - route_names(routes):
@@ -133,7 +133,7 @@ class Service:
             await live.replace(routes, changed)
             self.routes = routes
 
-    def tell_problems(self, problems: Sequence[str]) -> None:
+    def report_problems(self, problems: Sequence[str]) -> None:
         """Show in `status` and in the metric the mistakes in route files that do not run."""
         self.problems = tuple(problems)
         self.metrics.route_problems.set(len(self.problems))
@@ -142,8 +142,8 @@ class Service:
         """Serve one shape of routes, until `stop` or until the routes get another shape. Return what does not fit at the start."""
         self._ending, self._closed = asyncio.Event(), asyncio.Event()
         self._permits, self._guard = PermitRegistry(self.clock, self.metrics), EchoGuard(self.routes, self.clock, self.metrics)
-        self.tell_problems(self.problems)
-        tell_pauses(self.metrics, route_names(self.routes), None, self.control.pauses)
+        self.report_problems(self.problems)
+        report_pauses(self.metrics, route_names(self.routes), None, self.control.pauses)
         self.health.expect("broker")
         self.health.expect("topology")
         async with AsyncExitStack() as stack:
@@ -153,20 +153,22 @@ class Service:
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, evaluator, self.metrics, self.clock))
             intake = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics, self._is_paused)
             public = await stack.enter_async_context(AsyncExitStack())
-            door = PublicDoor(self.settings, intake, self.metrics, public)
-            await door.serve(self.routes)
-            self.public_port = door.port
+            public_server = PublicServer(self.settings, intake, self.metrics, public)
+            await public_server.serve(self.routes)
+            self.public_port = public_server.port
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 replies = DirectReplies(lambda: self.attach(f"halo-worker {self.settings.instance} replies"), self.clock)
-                helping = [tasks.create_task(each) for each in (self._end_with_stop(), self._let_go(public, [*clients.values(), caller]), replies.serve())]
+                helping = [
+                    tasks.create_task(each) for each in (self._end_with_stop(), self._drain_requests(public, [*clients.values(), caller]), replies.serve())
+                ]
                 evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
                 services = ConsumerServices(self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
-                parts = (evaluator, evaluators, self._guard, intake, services, self._hide, replies, taken_from_replies(self.routes))
+                parts = (evaluator, evaluators, self._guard, intake, services, self._hide, replies, queues_closed_to_replies(self.routes))
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, *parts)
-                keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
-                self._live = LiveRoutes(wiring, keeper, door, caller, [evaluator, *evaluators.values()])
+                supervisor = FlowSupervisor([*wiring.flows(), *self._return_flows()], self.control, self.health, self._ending)
+                self._live = LiveRoutes(wiring, supervisor, public_server, caller, [evaluator, *evaluators.values()])
                 try:
-                    return await self._attachments(keeper)
+                    return await self._attachments(supervisor)
                 finally:
                     self._live = None
                     for task in helping:
@@ -181,7 +183,7 @@ class Service:
         await self.stop.wait()
         self._ending.set()
 
-    def _returning(self) -> list[Flow]:
+    def _return_flows(self) -> list[Flow]:
         """Return the flow that returns copies from the retry queues; empty if no route consumes messages."""
         if not (self.routes.publishers or self.routes.runbooks):
             return []
@@ -190,10 +192,10 @@ class Service:
         return [Flow("", returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
-        rooms = sum(publisher.has_waiting_queue for publisher in self.routes.publishers.values())
-        return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=rooms)
+        ordered_routes = sum(publisher.has_waiting_queue for publisher in self.routes.publishers.values())
+        return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=ordered_routes)
 
-    async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
+    async def _drain_requests(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
         """When the worker stops, return messages that wait for their turn to their queue unsent, and close the public port.
 
         The port closes while there is still a broker for the calls in progress.
@@ -208,13 +210,13 @@ class Service:
         shared = common_topology() + self._permits.topology + self._guard.topology + (Topology() if self._tracer is None else trace_topology())
         return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=shared)
 
-    async def _attachments(self, keeper: FlowKeeper) -> TopologyMismatch | None:
+    async def _attachments(self, supervisor: FlowSupervisor) -> TopologyMismatch | None:
         """Open one broker attachment after the other until `stop`, with a growing backoff between failures. Return at once what does not fit at the start."""
         first = True
         while not self._ending.is_set():
             try:
-                async with self._attaching.open() as broker:
-                    await self._serve(broker, keeper)
+                async with self._attachment_opener.open() as broker:
+                    await self._serve(broker, supervisor)
                     first = False
             except TopologyMismatch as error:
                 self.health.down("topology", str(error))
@@ -222,16 +224,16 @@ class Service:
                 if first:
                     return error
             except BrokerUnreachable as error:
-                self._lost("broker.unreachable", str(error), keeper.flows)
+                self._report_lost("broker.unreachable", str(error), supervisor.flows)
             except BrokerError as error:
                 first = False
-                self._attaching.lost()
-                self._lost("broker.lost", str(error), keeper.flows)
+                self._attachment_opener.count_loss()
+                self._report_lost("broker.lost", str(error), supervisor.flows)
             if not self._ending.is_set():
-                await self._attaching.wait(self._ending)
+                await self._attachment_opener.wait(self._ending)
         return None
 
-    def _lost(self, event: str, reason: str, flows: list[Flow]) -> None:
+    def _report_lost(self, event: str, reason: str, flows: list[Flow]) -> None:
         look_everywhere()
         self.health.down("broker", f"{reason}; the worker connects again until it succeeds")
         for part in {flow.part for flow in flows}:
@@ -239,18 +241,18 @@ class Service:
                 self.health.down(part, "waiting for the broker")
         self.metrics.broker_up.set(0)
         if self._repeats.due(f"{event} {reason}", self.clock.monotonic()):
-            logger.warning(event, node=self._attaching.node, reason=reason)
+            logger.warning(event, node=self._attachment_opener.node, reason=reason)
 
     def attach(self, name: str) -> AbstractAsyncContextManager[Broker]:
         """Open a second attachment to this worker's broker, like `open_broker`."""
-        return self._attaching.beside(name)
+        return self._attachment_opener.open_secondary(name)
 
-    async def _serve(self, broker: Broker, keeper: FlowKeeper) -> None:
+    async def _serve(self, broker: Broker, supervisor: FlowSupervisor) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
-        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in keeper.flows)]))
+        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in supervisor.flows)]))
         self._codec.key = await shared_key(broker, self.clock)
         self.health.up("topology", "as declared")
-        self._attaching.settled()
+        self._attachment_opener.reset_backoff()
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
             async with (
@@ -261,12 +263,12 @@ class Service:
             ):
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
                 background.append(group.create_task(self.control.follow(broker, self._codec.key)))
-                background.append(group.create_task(self._reporter(keeper).serve(broker, self._codec.key)))
+                background.append(group.create_task(self._reporter(supervisor).serve(broker, self._codec.key)))
                 background.append(group.create_task(self.history.follow(broker, self._codec.key)))
                 await race(self.control.wait_loaded(), self._ending.wait(), broker.wait_lost())
-                background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
+                background.append(group.create_task(log_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
-                    serving.create_task(keeper.serve(broker))
+                    serving.create_task(supervisor.serve(broker))
                     serving.create_task(self._closed.wait())
                 for task in background:
                     task.cancel()
@@ -285,12 +287,12 @@ class Service:
                 self.health.up("broker", "attached")
         raise ChannelLost(reason)
 
-    def _reporter(self, keeper: FlowKeeper) -> Reporter:
+    def _reporter(self, supervisor: FlowSupervisor) -> Reporter:
         routes, problems = (lambda: self.routes), (lambda: self.problems)
-        return Reporter(self.settings.instance, routes, problems, keeper, self.control, self.health, self.metrics, self.clock, self._since)
+        return Reporter(self.settings.instance, routes, problems, supervisor, self.control, self.health, self.metrics, self.clock, self._since)
 
     def _is_paused(self, route: str) -> bool:
         return self.control.pause_of(route) is not None
 
-    def _tell_pauses(self, before: Pauses, after: Pauses) -> None:
-        tell_pauses(self.metrics, route_names(self.routes), before, after)
+    def _report_pauses(self, before: Pauses, after: Pauses) -> None:
+        report_pauses(self.metrics, route_names(self.routes), before, after)

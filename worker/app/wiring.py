@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TypeVar
 
 from worker.app.echo_guard import EchoGuard
-from worker.app.side_broker import DirectReplies
+from worker.app.on_demand_broker import DirectReplies
 from worker.config.automation import Runbook, Webhook
 from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
@@ -26,12 +26,12 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
-from worker.flows.polling.shared_reads import SharedReads
+from worker.flows.polling.answer_cache import AnswerCache
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.schedule import ScheduleFlow, schedule_topology
 from worker.flows.running.starting import Starter, runbook_topology, start_consumption, step_consumption
-from worker.flows.running.step import Performer, clients_of
+from worker.flows.running.step import StepExecutor, clients_of
 from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
@@ -57,7 +57,7 @@ class Wiring:
 
     `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text; `replies`: publishes direct replies.
 
-    `taken`: queues that no sender may name for results. All routes share this one set: it grows with their number.
+    `closed_to_replies`: queues that no sender may name for results. All routes share this one set: it grows with their number.
     """
 
     routes: Routes
@@ -72,17 +72,17 @@ class Wiring:
     services: ConsumerServices
     hide: Callable[[str], str]
     replies: DirectReplies
-    taken: frozenset[str]
-    shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
+    closed_to_replies: frozenset[str]
+    shared: AnswerCache = field(default_factory=lambda: AnswerCache(monotonic))
     """The reads that subscribers of this replica share."""
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
         """Return the flows of these routes (None: of all), each expected in readiness."""
-        made = [self._subscriber(route) for route in wanted(self.routes.subscribers, names)]
-        made += [self._publisher(route) for route in wanted(self.routes.publishers, names)]
-        for runbook in wanted(self.routes.runbooks, names):
+        made = [self._subscriber(route) for route in selected_routes(self.routes.subscribers, names)]
+        made += [self._publisher(route) for route in selected_routes(self.routes.publishers, names)]
+        for runbook in selected_routes(self.routes.runbooks, names):
             made += self._runbook(runbook)
-        made += [self._held(hook) for hook in wanted(self.routes.webhooks, names)]
+        made += [self._held(hook) for hook in selected_routes(self.routes.webhooks, names)]
         woken = {hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None}
         made += [self._waking(name) for name in sorted(woken) if names is None or name in names]
         for flow in made:
@@ -117,14 +117,14 @@ class Wiring:
         return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _answer(self, route: Publisher) -> Answer:
-        rule = ReplyRule(route.reply_to, self.taken)
+        rule = ReplyRule(route.reply_to, self.closed_to_replies)
         return ResultSender(route.name, route.result, rule, self.current, self.replies.publish, self.services.clock, self.services.metrics).send
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
-        performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
-        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.services.clock, self.hide, self.services.tracer, broker=self.current)
+        step_executor = StepExecutor(self.caller, self.guard.recording(self.clients), self.evaluators)
+        steps = RunbookFlow(runbook, step_executor, self.current, self.evaluator, self.services.clock, self.hide, self.services.tracer, broker=self.current)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
@@ -147,6 +147,6 @@ class Wiring:
         return Flow(what.route, what.part, topology, Consumer(what, handler, needs, self.services, answer).serve)
 
 
-def wanted(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:
+def selected_routes(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:
     """Return the routes of these names. The caller makes no other flows: a reload of one route must not cost as much as a reload of all."""
     return list(routes.values()) if names is None else [routes[name] for name in routes if name in names]

@@ -60,15 +60,15 @@ def to_milliseconds(seconds: float) -> int:
     return round(min(max(seconds * 1000, 0), MAX_EXPIRATION))
 
 
-def to_table(headers: Mapping[str, Any], room: int = MAX_HEADERS) -> dict[str, Any]:
+def to_table(headers: Mapping[str, Any], max_bytes: int = MAX_HEADERS) -> dict[str, Any]:
     """Headers as an AMQP table, without the broker's own headers and those by which it routes.
 
-    Raises `HeadersTooLarge` when they have more than `room` bytes. RabbitMQ's check for cycles would drop a copy with the death headers of its original when
+    Raises `HeadersTooLarge` when they have more than `max_bytes` bytes. RabbitMQ's check for cycles would drop a copy with the death headers of its original when
     the copy expires on its way back.
     """
     table = {to_name(name): to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN) and name not in ROUTING}
-    if table and (size := len(field_table(table))) > room:
-        raise HeadersTooLarge(f"the headers have {size:,} bytes; at most {room:,} can be published")
+    if table and (size := len(field_table(table))) > max_bytes:
+        raise HeadersTooLarge(f"the headers have {size:,} bytes; at most {max_bytes:,} can be published")
     return table
 
 

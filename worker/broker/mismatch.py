@@ -15,7 +15,7 @@ REMEDY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TopologyDifference:
     """One property of a queue or an exchange; the value None: it is not set.
 
     Without an `argument`, `existing` is the broker's own text.
@@ -35,7 +35,7 @@ class Difference:
         return f"{self.kind} {self.name!r} {has}; {needs}"
 
 
-def mismatch(differences: Iterable[Difference]) -> TopologyMismatch:
+def mismatch(differences: Iterable[TopologyDifference]) -> TopologyMismatch:
     """One error with all differences, one a line."""
     return TopologyMismatch("\n".join([*sorted(map(str, differences)), REMEDY]))
 

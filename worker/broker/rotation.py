@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from worker.core.broker_addresses import place_of
+from worker.core.broker_addresses import host_and_port
 from worker.core.entropy import uniform
 
 
@@ -22,7 +22,7 @@ class Rotation:
     @property
     def place(self) -> str:
         """Host and port of the address that was tried last."""
-        return "" if self._last is None else place_of(self._last)
+        return "" if self._last is None else host_and_port(self._last)
 
     def round(self, addresses: Sequence[str]) -> Iterator[str]:
         """Each address once, from the one after the last that was tried."""

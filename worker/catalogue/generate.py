@@ -21,9 +21,9 @@ from worker.catalogue.published import (
     Document,
     body_schema,
     by_name,
+    grouped_by_type,
     member_schemas,
     members,
-    packed,
     parameters,
     rows_member,
     schema_name,
@@ -70,14 +70,14 @@ def operation_facts(document: Document, path: str, method: str, bodies: dict[str
     query = parameters(document, operation, "query")
     query |= {name: kind for name, kind in UNPUBLISHED.get((path, method), {}).items() if name not in query}
     if query:
-        facts["query"] = packed(query)
+        facts["query"] = grouped_by_type(query)
     body = body_schema(operation)
     if body is not None:
         facts["body"], schema = body
         inside = members(document, schema)
         facts["of"] = (schema_name(schema) or path[1:]) if inside else type_of(document, schema)
         if inside:
-            bodies[facts["of"]] = packed(inside)
+            bodies[facts["of"]] = grouped_by_type(inside)
     return facts
 
 

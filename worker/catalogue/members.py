@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from worker.catalogue.parameter_types import FITS, is_number, misfit
-from worker.catalogue.published import ARRAY, unpacked
+from worker.catalogue.published import ARRAY, ungrouped
 
 PackedSchemas = Mapping[str, Mapping[str, str]]
 """The members of each schema, packed by kind. A kind is a type, or the name of a schema, with `[]` before it for an array."""
@@ -53,7 +53,7 @@ class Members:
     @cached_property
     def kinds(self) -> Mapping[str, str]:
         """Return the kind of each member, by its published name."""
-        return unpacked(self.schemas.packed[self.name])
+        return ungrouped(self.schemas.packed[self.name])
 
     @cached_property
     def _by_lower_name(self) -> Mapping[str, str]:

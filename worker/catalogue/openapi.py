@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.members import PackedSchemas
-from worker.catalogue.published import ARRAY, DATES, METHODS, unpacked
+from worker.catalogue.published import ARRAY, DATES, METHODS, ungrouped
 
 FORMATS = {"int64": "integer", **dict.fromkeys(("date-time", "uuid", "byte", "binary", "date-span"), "string")}
 ANY_RECORD = "AnyRecord"
@@ -37,7 +37,7 @@ def openapi_document(catalogue: Catalogue) -> dict[str, Any]:
 def operation(path: str, method: str, facts: Mapping[str, Any], tags: list[str], schemas: dict[str, Any]) -> dict[str, Any]:
     its = facts[method]
     parameters = [{"name": name, "in": "path", "required": True, "schema": schema(kind)} for name, kind in its.get("path", facts.get("path", {})).items()]
-    parameters += [{"name": name, "in": "query"} | query_type(name, kind) for name, kind in unpacked(its.get("query", {})).items()]
+    parameters += [{"name": name, "in": "query"} | query_type(name, kind) for name, kind in ungrouped(its.get("query", {})).items()]
     answer: dict[str, Any] = {"description": "Success"}
     if "rows" in its:
         name = f"{path[1:].replace('/', '_')}_Answer"
@@ -59,7 +59,7 @@ def body(shape: str, name: str, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def properties(groups: Mapping[str, str], schemas: PackedSchemas) -> dict[str, Any]:
-    return {name: member(kind, schemas) for name, kind in unpacked(groups).items()}
+    return {name: member(kind, schemas) for name, kind in ungrouped(groups).items()}
 
 
 def member(kind: str, schemas: PackedSchemas) -> dict[str, Any]:

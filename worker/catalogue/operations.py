@@ -12,7 +12,7 @@ import orjson
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.members import PackedSchemas, Schemas
 from worker.catalogue.operation import Body, Listing, Operation
-from worker.catalogue.published import METHODS, PARAMETER, unpacked
+from worker.catalogue.published import METHODS, PARAMETER, ungrouped
 
 PAGING = "pageinate"
 DATED = "lastupdatefromdate"
@@ -46,7 +46,7 @@ def listing_of(path: str, query: Mapping[str, str], rows: str | None) -> Listing
 
 def read_operation(path: str, method: str, facts: Mapping[str, Any], schemas: Schemas) -> Operation:
     its = facts[method]
-    query = unpacked(its.get("query", {}))
+    query = ungrouped(its.get("query", {}))
     return Operation(
         method=method.upper(),
         path=path,

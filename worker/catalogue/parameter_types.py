@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
-LARGEST = 2**63
+MAX_INTEGER = 2**63
 BOOLEANS = frozenset({"true", "false"})
 UUID = re.compile(r"\{?[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}\}?")
 NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
@@ -22,8 +22,8 @@ def is_boolean(value: Any) -> bool:
 def is_whole(value: Any) -> bool:
     """Whether a value is a whole number of at most 64 bits, also as text or as Halo's 3.0."""
     if isinstance(value, str):
-        return WHOLE.fullmatch(value.strip()) is not None and abs(int(value)) < LARGEST
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1 and abs(value) < LARGEST
+        return WHOLE.fullmatch(value.strip()) is not None and abs(int(value)) < MAX_INTEGER
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1 and abs(value) < MAX_INTEGER
 
 
 def is_number(value: Any) -> bool:

@@ -59,13 +59,13 @@ def parameters(document: Document, operation: Mapping[str, Any], place: str) -> 
     return dict(found.values())
 
 
-def packed(types: Mapping[str, str]) -> dict[str, str]:
+def grouped_by_type(types: Mapping[str, str]) -> dict[str, str]:
     """Return names grouped by type, `{"bool": "a b", "int": "c"}`: half the size, and still readable."""
     return {kind: " ".join(by_name(name for name, its in types.items() if its == kind)) for kind in sorted(set(types.values()))}
 
 
-def unpacked(groups: Mapping[str, str]) -> dict[str, str]:
-    """Reverse `packed`, in the order of names."""
+def ungrouped(groups: Mapping[str, str]) -> dict[str, str]:
+    """Reverse `grouped_by_type`, in the order of names."""
     types = {name: kind for kind, names in groups.items() for name in names.split(" ")}
     return {name: types[name] for name in by_name(types)}
 
@@ -109,7 +109,7 @@ def member_schemas(document: Document, found: dict[str, dict[str, str]]) -> dict
     while waiting:
         name = waiting.pop().removeprefix(ARRAY)
         if name not in complete and "properties" in schemas.get(name, {}):
-            complete[name] = packed(members(document, schemas[name]))
+            complete[name] = grouped_by_type(members(document, schemas[name]))
             waiting += complete[name]
     return {name: complete[name] for name in by_name(complete)}
 

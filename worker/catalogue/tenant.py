@@ -15,7 +15,7 @@ from worker.catalogue.published import METHODS, PARAMETER
 
 BOM = b"\xef\xbb\xbf"
 SERVER = "/api"
-LARGEST = 64 * 1024 * 1024  # bytes; Halo's own file has about 5 million
+MAX_BYTES = 64 * 1024 * 1024  # bytes; Halo's own file has about 5 million
 SWAGGER_PATH = "/api/swagger/v2/swagger.json"
 """The path at which every Halo serves its file."""
 

@@ -13,7 +13,7 @@ from worker.core.exact_numbers import loads
 INT = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-LONGEST = 400  # characters of a number
+MAX_DIGITS = 400  # characters of a number
 BOOLS = {"true": True, "1": True, "false": False, "0": False}
 EXPECTED = {
     "int": "a whole number such as 12",
@@ -24,7 +24,7 @@ EXPECTED = {
 }
 
 
-class Unfit(ValueError):
+class UnfitCell(ValueError):
     """A cell that does not fit its type."""
 
 
@@ -34,13 +34,13 @@ def typed(row: Mapping[str, Any], types: Mapping[str, str]) -> tuple[dict[str, A
     for name, kind in types.items():
         try:
             record[name] = cell(row.get(name), kind)  # Halo leaves out members that are null
-        except Unfit:
+        except UnfitCell:
             return dict(row), f"column `{name}` is not {EXPECTED[kind]}"
     return record, ""
 
 
 def cell(value: Any, kind: str) -> Any:
-    """Return the value in its type. An empty cell is null, except for the type text. Raises `Unfit`."""
+    """Return the value in its type. An empty cell is null, except for the type text. Raises `UnfitCell`."""
     if kind == "text":
         return text(value)
     if value is None or value == "":
@@ -59,30 +59,30 @@ def cell(value: Any, kind: str) -> Any:
 def text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise Unfit
+    raise UnfitCell
 
 
 def whole_number(value: Any) -> int:
     if type(value) is int:
         return value
-    if isinstance(value, str) and len(value) <= LONGEST and INT.fullmatch(value):
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and INT.fullmatch(value):
         return int(value)
-    raise Unfit
+    raise UnfitCell
 
 
 def number(value: Any) -> Any:
-    """Return the number with every digit: `int`, `float`, or `Decimal` where a double does not hold it. Raises `Unfit`."""
-    if isinstance(value, str) and len(value) <= LONGEST and NUMBER.fullmatch(value):
+    """Return the number with every digit: `int`, `float`, or `Decimal` where a double does not hold it. Raises `UnfitCell`."""
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and NUMBER.fullmatch(value):
         return loads(value.encode())
     if isinstance(value, (bool, str, list, dict)):
-        raise Unfit
+        raise UnfitCell
     return value
 
 
 def boolean(value: Any) -> bool:
     found = BOOLS.get(str(value).lower())
     if found is None:
-        raise Unfit
+        raise UnfitCell
     return found
 
 
@@ -90,7 +90,7 @@ def iso_time(value: Any) -> str | None:
     """Return the time in UTC with its zone; null for a date that Halo writes for *unset*."""
     found = moment(value)
     if found is None:
-        raise Unfit
+        raise UnfitCell
     return None if found.year < FIRST_REAL_YEAR else found.isoformat().replace("+00:00", "Z")
 
 

@@ -35,7 +35,7 @@ class ScanContext:
 
     `baseline`: the first scan of `start: now`; unknown records existed before. `since`: start of the window of a scan by date.
     `cursor`: newest stamp of earlier scans; a full scan of a subscriber by date reads older records that it has never seen and does not publish them.
-    `again`: an operator wants every record updated since then; a record without a stamp counts as updated.
+    `republish_since`: an operator wants every record updated since then; a record without a stamp counts as updated.
     `newer_than`: on the first read of a parent, its unknown children that are older existed before the start.
     `column`: the member with the update stamp, where it is not one of the API's.
     """
@@ -43,7 +43,7 @@ class ScanContext:
     baseline: bool = False
     since: datetime | None = None
     cursor: datetime | None = None
-    again: datetime | None = None
+    republish_since: datetime | None = None
     newer_than: datetime | None = None
     column: str | None = None
 
@@ -53,24 +53,24 @@ class ScanContext:
 
 def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, context: ScanContext) -> Literal["created", "updated", "baseline"] | None:
     """Return the kind of event to publish, `baseline` for a record to store without an event, or None for an unchanged record."""
-    if context.again is not None and not before(context.updated_at(row), context.again):
-        return "updated" if before(created_at(row), context.again, unknown=previous is not None) else "created"
+    if context.republish_since is not None and not is_before(context.updated_at(row), context.republish_since):
+        return "updated" if is_before(created_at(row), context.republish_since, unknown=previous is not None) else "created"
     if previous is not None:
         return None if previous == digest else "updated"
-    if context.baseline or context.again is not None:
+    if context.baseline or context.republish_since is not None:
         return "baseline"
     if context.since is not None:
         born = created_at(row)
         return "created" if born is None or born >= context.since else "updated"
     stamp = context.updated_at(row)
     if context.newer_than is not None:
-        return "baseline" if before(max(filter(None, (stamp, created_at(row))), default=None), context.newer_than) else "created"
+        return "baseline" if is_before(max(filter(None, (stamp, created_at(row))), default=None), context.newer_than) else "created"
     if context.cursor is not None and stamp is not None and stamp < context.cursor:
         return "baseline"
     return "created"
 
 
-def before(stamp: datetime | None, moment: datetime, *, unknown: bool = False) -> bool:
+def is_before(stamp: datetime | None, moment: datetime, *, unknown: bool = False) -> bool:
     return unknown if stamp is None else stamp < moment
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-FEW = 5  # records that may be deleted at once from any list of which more than half stays
+ALWAYS_ALLOWED = 5  # records that may be deleted at once from any list of which more than half stays
 
 
 def too_many(missing: int, known: int, percent: int) -> bool:
     """Return whether more than `percent` of the `known` records are missing at once: they are then probably hidden, not deleted. 100 allows any share."""
-    allowed = max(known * percent // 100, FEW if missing * 2 < known else 1)
+    allowed = max(known * percent // 100, ALWAYS_ALLOWED if missing * 2 < known else 1)
     return percent < 100 and missing > allowed  # noqa: PLR2004 - per cent
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class StampWindow:
     """The update stamps that a scan by date reads.
 
     `since`: UTC; None reads the whole list of an entity that Halo can filter by date. `overlap`: the next window begins this long before the newest stamp.
@@ -79,7 +79,7 @@ class Position:
         return min(self.newest - took, self.started)
 
 
-def complete(position: Position) -> Position:
+def completed(position: Position) -> Position:
     return replace(position, state="complete")
 
 

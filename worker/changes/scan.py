@@ -21,14 +21,14 @@ from typing import Any
 
 from worker.changes.identity import ambiguity, are_ambiguous
 from worker.changes.pages import Page, PageFailed, PageReader
-from worker.changes.position import Position, Window, incomplete
+from worker.changes.position import Position, StampWindow, incomplete
 from worker.changes.records import halo_time, record_key, updated_at
 from worker.changes.scan_transitions import after_backwards, after_first, after_forwards
 from worker.core.exchange import Exchange
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenRows:
     """The rows that a scan has read: its record keys, the keys of the previous page (to detect a repeated page), and the number of rows without a key."""
 
     keys: set[str] = field(default_factory=set)
@@ -37,7 +37,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScanStep:
     """The rows of one page with their keys (None: no key), the keys that are new in this scan, and the position after the page.
 
     `ambiguous`: the key does not identify the records of this list; the scan has ended. `unfit`: by key, why a row cannot become a record.
@@ -59,7 +59,7 @@ class Scan:
         self,
         reader: PageReader,
         key: Sequence[str],
-        window: Window | None,
+        window: StampWindow | None,
         *,
         ordered: bool,
         pause: Callable[[], bool],
@@ -72,16 +72,16 @@ class Scan:
         self._pause = pause
         self._ignore = ignore
 
-    async def steps(self, position: Position, seen: Seen) -> AsyncIterator[Step]:
+    async def steps(self, position: Position, seen: SeenRows) -> AsyncIterator[ScanStep]:
         """Read page by page from `position` until the scan ends or `pause()` returns true. Adds to `seen`."""
         while not position.ended:
             page = await self._reader.read(position.page, self._filters(position))
             if isinstance(page, PageFailed):
-                yield Step([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
+                yield ScanStep([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
                 return
             all_keys = [record_key(row, self._key) for row in page.rows]
             if are_ambiguous(page.rows, all_keys, self._ignore):
-                yield Step([], [], frozenset(), incomplete(position, ambiguity(page.rows, self._key)), ambiguous=True)
+                yield ScanStep([], [], frozenset(), incomplete(position, ambiguity(page.rows, self._key)), ambiguous=True)
                 return
             keys = tuple(key for key in all_keys if key is not None)
             seen.keyless += len(page.rows) - len(keys)
@@ -90,7 +90,7 @@ class Scan:
             position = self._after(with_page(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
             seen.keys.update(keys)
             seen.previous = keys
-            yield Step(page.rows, all_keys, fresh, position)
+            yield ScanStep(page.rows, all_keys, fresh, position)
             if self._pause():
                 return
 
@@ -102,7 +102,7 @@ class Scan:
             filters["lastupdatetodate"] = halo_time(position.until)
         return filters
 
-    def _after(self, position: Position, page: Page, seen: Seen, *, repeated: bool, fresh: bool) -> Position:
+    def _after(self, position: Position, page: Page, seen: SeenRows, *, repeated: bool, fresh: bool) -> Position:
         if seen.keyless:
             return incomplete(position, f"{seen.keyless} rows lack {' or '.join(self._key)}, which identifies a record: set `key` on the route")
         match position.state:

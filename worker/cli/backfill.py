@@ -11,7 +11,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from worker.cli.console import errors, output, write_json
-from worker.cli.cursor import Desk, moment_of, stamp
+from worker.cli.cursor import CursorContext, moment_of, stamp
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.entropy import new_id
@@ -22,8 +22,8 @@ from worker.state.baton import Baton
 from worker.state.cursor_admin import read_status, replace_baton
 
 GOOD, FAILED = 0, 1
-LOOK = 0.2  # seconds between two looks for a baton that a replica holds
-AGAIN = 1.0  # seconds between two looks of a command that follows
+BATON_POLL = 0.2  # seconds between two looks for a baton that a replica holds
+PROGRESS_POLL = 1.0  # seconds between two looks of a command that follows
 
 
 class CannotBackfill(WorkerError):
@@ -34,14 +34,14 @@ def backfill(name: str, since: str | None, environment: Mapping[str, str], *, st
     """Return 1 when the backfill ended before it was complete. Raises `ConfigError`, `BrokerError`, `CannotBackfill`, `CannotReplaceBaton`."""
     if (since is not None) + status + cancel != 1:
         raise ConfigError([Problem("backfill", 0, 0, "say one of --from ISO, --status and --cancel")])
-    desk = BackfillDesk(environment, name)
+    context = BackfillContext(environment, name)
     if since is not None:
-        desk.require_list()
-        return asyncio.run(desk.begin(moment_of(since, "--from"), follow=errors().is_terminal if wait is None else wait, as_json=as_json))
-    return asyncio.run(desk.cancel(as_json=as_json) if cancel else desk.status(follow=bool(wait), as_json=as_json))
+        context.require_list()
+        return asyncio.run(context.begin(moment_of(since, "--from"), follow=errors().is_terminal if wait is None else wait, as_json=as_json))
+    return asyncio.run(context.cancel(as_json=as_json) if cancel else context.status(follow=bool(wait), as_json=as_json))
 
 
-class BackfillDesk(Desk):
+class BackfillContext(CursorContext):
     """The one subscriber that the command is about."""
 
     def require_list(self) -> None:
@@ -100,7 +100,7 @@ class BackfillDesk(Desk):
             made.append(change(Backfill.of(baton.backfill)))
             return replace(baton, backfill=made[-1].as_object())
 
-        await replace_baton(broker, SystemClock(), self.route.name, successor, patience=self.longest)
+        await replace_baton(broker, SystemClock(), self.route.name, successor, max_wait=self.longest)
         return made[-1]
 
     async def _found(self, broker: Broker) -> Backfill | None:
@@ -113,7 +113,7 @@ class BackfillDesk(Desk):
                 return None if status.baton is None else Backfill.of(status.baton.backfill)
             if clock.monotonic() >= until:
                 raise CannotBackfill(f"the baton of {self.route.name} has been missing for longer than a turn: see `halo-worker cursor show {self.route.name}`")
-            await clock.sleep(LOOK)
+            await clock.sleep(BATON_POLL)
 
     async def _follow(self, broker: Broker, *, as_json: bool) -> int:
         """Follow the backfill to its end. An interruption ends only the command."""
@@ -125,7 +125,7 @@ class BackfillDesk(Desk):
             task = bar.add_task(self.route.name, total=1.0, told="")
             while (found := await self._found(broker)) is not None and found.running:
                 bar.update(task, completed=found.share or 0.0, told=remaining(found))
-                await SystemClock().sleep(AGAIN)
+                await SystemClock().sleep(PROGRESS_POLL)
         if found is None:
             raise CannotBackfill(f"{self.route.name} has had no backfill: start one with --from ISO")
         self._print(found, as_json=as_json)
@@ -133,18 +133,18 @@ class BackfillDesk(Desk):
 
     def _print(self, found: Backfill, *, as_json: bool) -> None:
         if as_json:
-            write_json(described(self.route.name, found), indent=False)
+            write_json(backfill_object(self.route.name, found), indent=False)
         else:
             output().print(sentence(self.route.name, found), soft_wrap=True)
 
 
-def described(name: str, found: Backfill) -> dict[str, Any]:
+def backfill_object(name: str, found: Backfill) -> dict[str, Any]:
     """Return the object that `--json` prints. `share`: from 0 to 1; `left_s`: seconds; null while unknown. `ended_at`: null while the backfill runs."""
     ends = None if found.left is None else stamp(datetime.fromtimestamp(found.at + found.left, UTC))
-    told = {"subscriber": name, "id": found.id, "state": found.state, "from": stamp(found.since), "until": stamp(found.until)}
+    document = {"subscriber": name, "id": found.id, "state": found.state, "from": stamp(found.since), "until": stamp(found.until)}
     counts = {"rows": found.rows, "published": found.published, "total": found.total, "share": found.share}
     return (
-        told
+        document
         | counts
         | {
             "left_s": None if found.left is None else round(found.left),

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from worker.app.clients import open_clients
 from worker.app.route_evaluator import open_route_evaluator
-from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import output, table, write_json
 from worker.cli.inputs import read_inputs
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.automation import Integration, IntegrationAuth, Method
 from worker.config.method_caller import Caller
 from worker.config.routes import Routes
@@ -63,22 +63,22 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, cu
     """
     settings = load_settings(environment)
     configure("warning")
-    routes = routes_with(name.rpartition(".")[0], settings, environment)
+    routes = load_routes_with_warning(name.rpartition(".")[0], settings, environment)
     configure("warning", hide=routes.secrets.hide)
     integration, method = find_method(routes.integrations, name)
     values = values_of(read_inputs(inputs))
     if customer is not None:
         integration = named_customer(integration, customer)
-    integration, line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values, limit))
+    integration, line, exchange, tokens = asyncio.run(call_once(routes, settings, integration, method, values, limit))
     method = integration.own(method)
     line = routes.secrets.hide(line)
     known = routes.filled.with_more((*tokens, *given_credentials(integration, method, exchange)))
     shown = {"body": known.hide_in(exchange.body), "headers": known.hide_in(exchange.headers), "cookies": dict.fromkeys(exchange.cookies, MASK)}
     exchange = replace(exchange, reason=known.hide(exchange.reason), **shown)
     if as_json:
-        write_json(as_object(line, exchange, method, values))
+        write_json(exchange_object(line, exchange, method, values))
     else:
-        show(line, exchange, method, values)
+        show_exchange(line, exchange, method, values)
     return GOOD if exchange.status is not None and HTTPStatus.OK <= exchange.status < HTTPStatus.MULTIPLE_CHOICES else FAILED
 
 
@@ -105,7 +105,7 @@ def values_of(given: Mapping[str, Any]) -> Values:
     return Values(variables, plain=frozenset(name for name, value in variables.items() if isinstance(value, str)), request=given.get(PAYLOAD))
 
 
-async def exchanged(
+async def call_once(
     routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values, limit: float
 ) -> tuple[Integration, str, Exchange, tuple[str | None, ...]]:
     """Return the customer's integration, the request line without secrets, the exchange, and the credentials that the call sent."""
@@ -168,7 +168,7 @@ def authorization(auth: IntegrationAuth) -> str:
             return f" ({auth.type} {MASK})"
 
 
-def show(line: str, exchange: Exchange, method: Method, values: Values) -> None:
+def show_exchange(line: str, exchange: Exchange, method: Method, values: Values) -> None:
     console = output()
     console.print(line, soft_wrap=True)
     style = "green" if exchange.ok else "red"
@@ -191,7 +191,7 @@ def show(line: str, exchange: Exchange, method: Method, values: Values) -> None:
     console.print(shown)
 
 
-def as_object(line: str, exchange: Exchange, method: Method, values: Values) -> dict[str, Any]:
+def exchange_object(line: str, exchange: Exchange, method: Method, values: Values) -> dict[str, Any]:
     variables = {
         name: {"expression": str(path), "value": value_of(path, exchange, values), "missing": path.missing(root_of(path, exchange, values))}
         for name, path in method.output.items()

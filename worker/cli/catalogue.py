@@ -14,12 +14,12 @@ from yarl import URL
 from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.difference import CatalogueDifference, differences
 from worker.catalogue.errors import NotOpenApi
-from worker.catalogue.tenant import LARGEST, parse_openapi
-from worker.cli.check_formats import as_object
-from worker.cli.console import counted, errors, output, table, write_json
+from worker.catalogue.tenant import MAX_BYTES, parse_openapi
+from worker.cli.check_formats import problem_object
+from worker.cli.console import errors, output, table, with_noun, write_json
 from worker.cli.problems import print_problems
 from worker.config.loader import SUFFIXES, load_routes
-from worker.config.references import Compared
+from worker.config.references import CatalogueOverride
 from worker.config.routes import Client, Routes
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import choices
@@ -40,13 +40,13 @@ def compare(source: str, directory: Path, environment: Mapping[str, str], secret
     theirs = read_source(source, own)
     found = list(differences(load(), theirs))
     if not as_json:
-        show(source, theirs, found)
+        show_difference(source, theirs, found)
     exist = client is not None or has_routes(directory)
     problems: Sequence[Problem] = ()
     if exist:
-        problems = files.misfits(Compared(theirs, client), files.load().warnings)
+        problems = files.misfits(CatalogueOverride(theirs, client), files.load().warnings)
     if as_json:
-        lacking = [as_object(problem) for problem in problems] if exist else None
+        lacking = [problem_object(problem) for problem in problems] if exist else None
         write_json({"fits": not problems, "operations": len(theirs.operations()), "differences": [asdict(each) for each in found], "routes": lacking})
     else:
         show_routes(problems, exist=exist)
@@ -65,7 +65,7 @@ class RouteFiles:
         """Raises `ConfigError`."""
         return load_routes(self.directory, self.environment, self.secrets)
 
-    def misfits(self, compared: Compared, known: Sequence[Problem]) -> Sequence[Problem]:
+    def misfits(self, compared: CatalogueOverride, known: Sequence[Problem]) -> Sequence[Problem]:
         """Return each part that the routes use and the catalogue lacks, with its place in the route files. `known`: warnings that have another reason."""
         problems: Sequence[Problem] = ()
         try:
@@ -91,7 +91,7 @@ def read_source(source: str, client: Client | None) -> Catalogue:
     try:
         if source.startswith(("http://", "https://")):
             return parse_openapi(asyncio.run(fetch_openapi(address_of(source), client)))
-        return parse_openapi(read_regular(Path(source), LARGEST))
+        return parse_openapi(read_regular(Path(source), MAX_BYTES))
     except (UnreadableFile, NotOpenApi) as error:
         raise ConfigError([Problem(source.partition("?")[0], 0, 0, f"it {error}")]) from None
 
@@ -107,7 +107,7 @@ def address_of(source: str) -> URL:
     return url
 
 
-def show(source: str, theirs: Catalogue, found: Sequence[CatalogueDifference]) -> None:
+def show_difference(source: str, theirs: Catalogue, found: Sequence[CatalogueDifference]) -> None:
     console = output()
     if found:
         shown = table(console, *COLUMNS)
@@ -115,8 +115,8 @@ def show(source: str, theirs: Catalogue, found: Sequence[CatalogueDifference]) -
             shown.add_row(each.change, f"{each.method} {each.path[1:]}", each.part, each.parameter or "", each.ours or "", each.theirs or "")
         console.print(shown)
     counts = Counter((each.change, "operation" if each.part == "operation" else "parameter") for each in found)
-    told = ", ".join(f"{counted(count, what)} {change}" for (change, what), count in sorted(counts.items())) or "no difference"
-    console.print(f"{source.partition('?')[0]}: {counted(len(theirs.operations()), 'operation')}; {told}", soft_wrap=True)
+    summary = ", ".join(f"{with_noun(count, what)} {change}" for (change, what), count in sorted(counts.items())) or "no difference"
+    console.print(f"{source.partition('?')[0]}: {with_noun(len(theirs.operations()), 'operation')}; {summary}", soft_wrap=True)
 
 
 def show_routes(problems: Sequence[Problem], *, exist: bool) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from worker.cli.check_formats import Format, as_object, write_github, write_sarif
-from worker.cli.console import counted, output, table, write_json
+from worker.cli.check_formats import Format, problem_object, write_github, write_sarif
+from worker.cli.console import output, table, with_noun, write_json
 from worker.cli.problems import print_problems
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.events import event_name
@@ -42,7 +42,7 @@ def check(directory: Path, environment: Mapping[str, str], secrets: Path, *, as_
         case Format.SARIF:
             write_sarif(problems, warnings, directory)
         case Format.JSON:
-            write_json(described(routes, problems, warnings, good=not failed))
+            write_json(result_object(routes, problems, warnings, good=not failed))
         case Format.TEXT:
             print_problems(problems, warnings)
             if routes is not None:
@@ -50,12 +50,12 @@ def check(directory: Path, environment: Mapping[str, str], secrets: Path, *, as_
     return WRONG if failed else GOOD
 
 
-def described(routes: Routes | None, problems: Sequence[Problem], warnings: Sequence[Problem], *, good: bool) -> dict[str, object]:
+def result_object(routes: Routes | None, problems: Sequence[Problem], warnings: Sequence[Problem], *, good: bool) -> dict[str, object]:
     """Return the result for programs."""
     if routes is None or not good:
-        return {"ok": False, "problems": [*map(as_object, problems)], "warnings": [*map(as_object, warnings)]}
+        return {"ok": False, "problems": [*map(problem_object, problems)], "warnings": [*map(problem_object, warnings)]}
     rows = [dict(zip(("route", "kind", "client", "does"), row, strict=True)) for row in rows_of(routes)]
-    return {"ok": True, "clients": list(routes.clients), "routes": rows, "warnings": [*map(as_object, warnings)]}
+    return {"ok": True, "clients": list(routes.clients), "routes": rows, "warnings": [*map(problem_object, warnings)]}
 
 
 def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]], *, good: bool = True) -> None:
@@ -66,7 +66,7 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]], *, good: bool 
     console.print(shown)
     always = [(len(routes.clients), "client"), (len(routes.subscribers), "subscriber"), (len(routes.publishers), "publisher")]
     more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook"), (len(routes.tables), "table")]
-    summary = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
+    summary = ", ".join(with_noun(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
     if good:
         console.print(Text(f"good: {summary}", style="green"))
 
@@ -85,10 +85,10 @@ def rows_of(routes: Routes) -> list[tuple[str, ...]]:
 def subscriber_row(route: Subscriber) -> tuple[str, ...]:
     when = f"every {format_duration(route.every)}" if route.every else f"at {route.cron}"
     target = f"exchange {route.exchange}" + (f", queue {route.queue}" if route.queue else "")
-    return (route.name, "subscriber", route.client, f"{reads(route)} {when}, {HOW[route.changes]} → {target}")
+    return (route.name, "subscriber", route.client, f"{read_summary(route)} {when}, {HOW[route.changes]} → {target}")
 
 
-def reads(route: Subscriber) -> str:
+def read_summary(route: Subscriber) -> str:
     """Return what a subscriber reads, and the requests that it needs in addition to its list."""
     if route.report is not None:
         return "a report (one request a poll)"
@@ -107,8 +107,8 @@ def publisher_row(route: Publisher) -> tuple[str, ...]:
 
 
 def integration_row(integration: Integration) -> tuple[str, ...]:
-    methods, customers = counted(len(integration.methods), "method"), integration.customers
-    where = integration.base_url if customers is None else f"{counted(len(customers.rows), 'customer')} (table {customers.table})"
+    methods, customers = with_noun(len(integration.methods), "method"), integration.customers
+    where = integration.base_url if customers is None else f"{with_noun(len(customers.rows), 'customer')} (table {customers.table})"
     return (integration.name, "integration", integration.auth.client or "", f"{methods} of {where}: {', '.join(integration.methods)}")
 
 
@@ -120,7 +120,7 @@ def runbook_row(runbook: Runbook, routes: Routes) -> tuple[str, ...]:
     above = [other.name for other in routes.runbooks.values() if any(step.start and step.start.runbook == runbook.name for step in other.steps.values())]
     started += [f"runbook {name}" for name in above]
     clients = dict.fromkeys(step.client for step in runbook.steps.values() if step.client)
-    return (runbook.name, "runbook", ", ".join(clients), f"{', '.join(started)} → {counted(len(runbook.steps), 'step')}, {runbook.concurrency} at a time")
+    return (runbook.name, "runbook", ", ".join(clients), f"{', '.join(started)} → {with_noun(len(runbook.steps), 'step')}, {runbook.concurrency} at a time")
 
 
 def webhook_row(webhook: Webhook) -> tuple[str, ...]:

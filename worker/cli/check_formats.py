@@ -31,7 +31,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def as_object(problem: Problem) -> dict[str, Any]:
+def problem_object(problem: Problem) -> dict[str, Any]:
     return {"file": problem.file, "line": problem.line, "column": problem.column, "message": problem.message, "excerpt": problem.excerpt}
 
 
@@ -64,12 +64,12 @@ def write_sarif(problems: Sequence[Problem], warnings: Sequence[Problem], direct
     """Write one run with a result for each problem and warning."""
     rules = [{"id": rule, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}} for level, (rule, text) in RULES.items()]
     driver = {"name": "halo-worker", "version": __version__, "rules": rules}
-    results = [result(level, problem, directory) for level, problem in levels(problems, warnings)]
+    results = [sarif_result(level, problem, directory) for level, problem in levels(problems, warnings)]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     write_json({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def result(level: Level, problem: Problem, directory: Path) -> dict[str, Any]:
+def sarif_result(level: Level, problem: Problem, directory: Path) -> dict[str, Any]:
     place: dict[str, Any] = {"artifactLocation": {"uri": quote(path_of(problem, directory))}}
     if problem.line:
         place["region"] = {"startLine": problem.line} | ({"startColumn": problem.column} if problem.column else {})

@@ -82,6 +82,6 @@ def write_json(value: Any, *, indent: bool = True) -> None:
     sys.stdout.write(f"{printable_json(text)}\n")
 
 
-def counted(count: int, name: str) -> str:
+def with_noun(count: int, name: str) -> str:
     """A number with its noun."""
     return f"{count} {name}{'' if count == 1 else 's'}"

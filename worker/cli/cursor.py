@@ -16,8 +16,8 @@ from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
 from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.records import halo_time
-from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors, output, write_json
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.compiled import Report
 from worker.config.routes import Routes, Subscriber
 from worker.config.statements import MAX_ROWS
@@ -36,7 +36,7 @@ from worker.metrics import Metrics
 from worker.settings import Settings, load_settings
 from worker.state.backfill import Backfill
 from worker.state.baton import Baton, KnownRef
-from worker.state.cursor_admin import BatonStatus, read_status, replace_baton, with_cursor, with_readable_known
+from worker.state.cursor_admin import BatonStatus, read_status, replace_baton, with_cursor, without_lost_records
 
 GOOD = 0
 LEEWAY = 30.0  # seconds beyond the longest turn: by then the replica that holds the baton has returned it
@@ -47,7 +47,7 @@ class CannotMove(WorkerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class CursorMove:
     """An operator's move. `successor`: returns the new baton; `sentence`: says what happens then; `since`: returns the start of the repeated records."""
 
     successor: Callable[[Baton | None], Baton]
@@ -58,22 +58,22 @@ class Move:
 
 def show(name: str, environment: Mapping[str, str], *, as_json: bool) -> int:
     """Show the cursor. Raises `ConfigError`, `BrokerError`."""
-    return asyncio.run(Desk(environment, name).show(as_json=as_json))
+    return asyncio.run(CursorContext(environment, name).show(as_json=as_json))
 
 
 def set_to(name: str, at: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Move the cursor to a time. Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotReplaceBaton`."""
     moment = moment_of(at)
-    desk = Desk(environment, name)
-    desk.require_cursor()
-    return asyncio.run(desk.move(Move(lambda baton: with_cursor(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
+    context = CursorContext(environment, name)
+    context.require_cursor()
+    return asyncio.run(context.move(CursorMove(lambda baton: with_cursor(baton, moment), moved_sentence, lambda _: moment, waits=True), dry_run=dry_run))
 
 
 def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Move the cursor back from its present place, like `set_to`."""
     seconds = duration_of(by)
-    desk = Desk(environment, name)
-    desk.require_cursor()
+    context = CursorContext(environment, name)
+    context.require_cursor()
 
     def since(baton: Baton | None) -> datetime:
         if baton is None:
@@ -82,24 +82,24 @@ def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool)
             raise CannotMove(f"{name} has not ended its first scan: there is nothing to go back from")
         return (baton.cursor or datetime.fromtimestamp(baton.polled, UTC)) - timedelta(seconds=seconds)
 
-    return asyncio.run(desk.move(Move(lambda baton: with_cursor(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
+    return asyncio.run(context.move(CursorMove(lambda baton: with_cursor(baton, since(baton)), moved_sentence, since, waits=True), dry_run=dry_run))
 
 
 def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
     """Start the subscriber as at its first poll. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
-    desk = Desk(environment, name)
-    start = desk.route.start
+    context = CursorContext(environment, name)
+    start = context.route.start
     since = start if isinstance(start, datetime) else None
-    return asyncio.run(desk.move(Move(lambda _: Baton(), lambda _: first_day(desk.route), lambda _: since, waits=False), dry_run=dry_run))
+    return asyncio.run(context.move(CursorMove(lambda _: Baton(), lambda _: first_day(context.route), lambda _: since, waits=False), dry_run=dry_run))
 
 
-class Desk:
+class CursorContext:
     """The settings, the routes and the one subscriber that a command is about."""
 
     def __init__(self, environment: Mapping[str, str], name: str) -> None:
         self._settings: Settings = load_settings(environment)
         configure("error")
-        self._routes: Routes = routes_with(name, self._settings, environment)
+        self._routes: Routes = load_routes_with_warning(name, self._settings, environment)
         self.route = find_subscriber(self._routes.subscribers, name)
 
     def require_cursor(self) -> None:
@@ -116,22 +116,22 @@ class Desk:
     async def show(self, *, as_json: bool) -> int:
         async with self.broker() as broker:
             status = await read_status(broker, SystemClock(), self.route.name)
-        told = described(self.route, status, self.longest)
+        found = baton_object(self.route, status, self.longest)
         if as_json:
-            write_json(told, indent=False)
+            write_json(found, indent=False)
         else:
-            for member, value in told.items():
+            for member, value in found.items():
                 output().print(f"{member.replace('_', ' '):12} {value}", soft_wrap=True)
         return GOOD
 
-    async def move(self, move: Move, *, dry_run: bool) -> int:
+    async def move(self, move: CursorMove, *, dry_run: bool) -> int:
         async with self.broker() as broker:
             status = await self._status(broker, move)
             if dry_run:
                 count = await self._count(move.since(status.baton))
                 output().print(f"{self.route.name}: {move.sentence(move.successor(status.baton))}; {count}. Nothing was changed (--dry-run).", soft_wrap=True)
                 return GOOD
-            readable = await with_readable_known(broker, self.route.name, status.baton)
+            readable = await without_lost_records(broker, self.route.name, status.baton)
             forgets = status.baton is not None and readable != status.baton
 
             def successor(baton: Baton | None) -> Baton:
@@ -139,11 +139,11 @@ class Desk:
                 return replace(found, known=KnownRef()) if forgets else found
 
             patience = self.longest if move.waits and status.baton is not None else 0.0  # the command has already waited for a baton that it did not see
-            baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=patience)
+            baton = await replace_baton(broker, SystemClock(), self.route.name, successor, max_wait=patience)
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
 
-    async def _status(self, broker: Broker, move: Move) -> BatonStatus:
+    async def _status(self, broker: Broker, move: CursorMove) -> BatonStatus:
         """Return the baton, and wait for it while a replica holds it. A baton that does not return is gone."""
         status = await read_status(broker, SystemClock(), self.route.name)
         if status.baton is not None or not status.bootstrapped or not move.waits:
@@ -231,7 +231,7 @@ def stamp(moment: datetime | None) -> str:
     return "none" if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def told_moved(baton: Baton) -> str:
+def moved_sentence(baton: Baton) -> str:
     return f"what was updated since {stamp(baton.cursor)} is published again"
 
 
@@ -247,7 +247,7 @@ def first_day(route: Subscriber) -> str:
             return f"it starts as at its first poll: what was updated since {stamp(moment)} is published again"
 
 
-def described(route: Subscriber, status: BatonStatus, longest: float) -> dict[str, Any]:
+def baton_object(route: Subscriber, status: BatonStatus, longest: float) -> dict[str, Any]:
     """Return what `show` prints, in its order. `longest`: seconds after which a replica has put the baton back."""
     baton = status.baton
     if not status.bootstrapped:

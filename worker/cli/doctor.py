@@ -8,16 +8,21 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from worker.app.doctor.check import Check, Verdict, healthy
+from worker.app.doctor.check import Check, CheckVerdict, healthy
 from worker.app.doctor.examination import examine
-from worker.cli.console import counted, output, write_json
+from worker.cli.console import output, with_noun, write_json
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
 from worker.logs import configure
 from worker.settings import load_settings
 
 FAILED = 1
-MARKS = {Verdict.GOOD: ("ok  ", "green"), Verdict.WARNING: ("warn", "yellow"), Verdict.FAILED: ("FAIL", "bold red"), Verdict.UNKNOWN: ("?   ", "dim")}
+MARKS = {
+    CheckVerdict.GOOD: ("ok  ", "green"),
+    CheckVerdict.WARNING: ("warn", "yellow"),
+    CheckVerdict.FAILED: ("FAIL", "bold red"),
+    CheckVerdict.UNKNOWN: ("?   ", "dim"),
+}
 
 
 def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
@@ -31,7 +36,7 @@ def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
         async for check in examine(routes, settings, SystemClock()):
             found.append(hidden(check))
             if not as_json:
-                show(found[-1])
+                show_check(found[-1])
         return found
 
     def hidden(check: Check) -> Check:
@@ -42,12 +47,12 @@ def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
     if as_json:
         write_json({"healthy": good, "checks": [asdict(check) for check in checks]})
     else:
-        counts = ", ".join(f"{sum(check.verdict is verdict for check in checks)} {verdict}" for verdict in Verdict)
-        output().print(Text(f"{counted(len(checks), 'check')}: {counts}", style="green" if good else "bold red"), soft_wrap=True)
+        counts = ", ".join(f"{sum(check.verdict is verdict for check in checks)} {verdict}" for verdict in CheckVerdict)
+        output().print(Text(f"{with_noun(len(checks), 'check')}: {counts}", style="green" if good else "bold red"), soft_wrap=True)
     return 0 if good else FAILED
 
 
-def show(check: Check) -> None:
+def show_check(check: Check) -> None:
     mark, style = MARKS[check.verdict]
     output().print(Text.assemble((mark, style), f" {check.subject}: {check.name}: {check.tried}: {check.result}"), soft_wrap=True)
     if check.fix:

@@ -24,10 +24,10 @@ def members_of(catalogue: Catalogue, operation: Operation, wanted: str = "") -> 
     published = operation.members
     if published is None:
         return []
-    return [described(catalogue, published, path, kind) for path, kind in selected(published, wanted.strip().lower())]
+    return [member_object(catalogue, published, path, kind) for path, kind in selected_members(published, wanted.strip().lower())]
 
 
-def selected(published: Members, wanted: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+def selected_members(published: Members, wanted: str, prefix: str = "") -> Iterator[tuple[str, str]]:
     first, dot, rest = wanted.partition(".")
     first = first.removesuffix(ARRAY)
     for name, kind in published.kinds.items():
@@ -36,20 +36,20 @@ def selected(published: Members, wanted: str, prefix: str = "") -> Iterator[tupl
         if (exactly or (first in name.lower() and not dot)) and not rest:
             yield f"{prefix}{name}", kind
         if exactly and inner is not None:
-            yield from selected(inner, rest, f"{prefix}{name}{ARRAY if kind.startswith(ARRAY) else ''}.")
+            yield from selected_members(inner, rest, f"{prefix}{name}{ARRAY if kind.startswith(ARRAY) else ''}.")
 
 
-def described(catalogue: Catalogue, published: Members, path: str, kind: str) -> dict[str, Any]:
+def member_object(catalogue: Catalogue, published: Members, path: str, kind: str) -> dict[str, Any]:
     one = kind.removeprefix(ARRAY)
     return {
         "name": path,
         "type": "object" if published.inside(kind) else one,
         "array": kind.startswith(ARRAY),
-        "refers_to": referred(catalogue, path.rpartition(".")[2]),
+        "refers_to": referenced_entity(catalogue, path.rpartition(".")[2]),
     }
 
 
-def referred(catalogue: Catalogue, name: str) -> str | None:
+def referenced_entity(catalogue: Catalogue, name: str) -> str | None:
     """Return the entity whose id a member holds, from the member's name: `client_id` holds the id of a Client."""
     found = ID.fullmatch(PREFIXES.sub("", name.lower()))
     methods = catalogue.methods_of(found["entity"]) if found else {}

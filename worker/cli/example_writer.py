@@ -44,13 +44,13 @@ def with_examples(text: str, route: ConfigNode, examples: Sequence[dict[str, Any
     first = next(iter(route.members.values()), None)
     place = None if first is None else first.key_place
     if place is None or route.key_place is None or place.line == route.key_place.line:
-        raise NoPlace(by_hand(route, examples))
+        raise NoPlace(manual_instructions(route, examples))
     indent = place.column - 1
     begin, dash = place.line, indent + STEP
     if existing.exists:
         item = lines[existing.child(0).place.line - 1]
         if existing.key_place is None or not existing.children or not item.lstrip().startswith("- "):
-            raise NoPlace(by_hand(route, examples))
+            raise NoPlace(manual_instructions(route, examples))
         begin, dash = existing.key_place.line, len(item) - len(item.lstrip())
     end = end_of_block(lines, begin, indent, items=existing.exists)
     added = [] if existing.exists else [f"{' ' * indent}examples:"]
@@ -87,7 +87,7 @@ def as_item(example: dict[str, Any], indent: int) -> list[str]:
     return [f"{' ' * indent}- {first}", *(f"{' ' * (indent + STEP)}{line}" if line else "" for line in rest)]
 
 
-def by_hand(route: ConfigNode, examples: Sequence[dict[str, Any]]) -> str:
+def manual_instructions(route: ConfigNode, examples: Sequence[dict[str, Any]]) -> str:
     text = "\n".join(line for example in examples for line in as_item(example, STEP))
     return f"{route.reference()}: the route is not written as a block; add this by hand:\nexamples:\n{text}"
 
@@ -99,4 +99,4 @@ def check(content: str, route: ConfigNode, count: int, examples: Sequence[dict[s
     except ConfigError:
         again = ConfigNode(route.file, exists=False)
     if not isinstance(again.value, list) or again.value[-count:] != list(examples):
-        raise NoPlace(by_hand(route, examples))
+        raise NoPlace(manual_instructions(route, examples))

@@ -11,9 +11,9 @@ from worker.config.loader import CompiledDirectory, compile_directory, route_fil
 from worker.core.errors import ConfigError, Problem, Undecodable
 from worker.core.json_codec import decode
 from worker.core.text_files import UnreadableFile, read_regular
-from worker.translation.copies import FOLDER, LARGEST, Kind, all_copies, copy_path
+from worker.translation.copies import FOLDER, MAX_BYTES, Kind, all_copies, copy_path
 from worker.translation.documents import Documents
-from worker.translation.importing import Result, Translation
+from worker.translation.importing import TranslatedDocument, Translation
 from worker.translation.route_text import route_text
 
 SECTION = {"runbook": "runbooks", "integration": "integrations"}
@@ -30,7 +30,7 @@ def read_documents(files: Sequence[Path]) -> Documents:
     found, problems = Documents(), []
     for path in files:
         try:
-            found.add(decode(read_regular(path, LARGEST), LARGEST), path.name)
+            found.add(decode(read_regular(path, MAX_BYTES), MAX_BYTES), path.name)
         except (UnreadableFile, Undecodable) as error:
             problems.append(Problem(str(path), 0, 0, f"the file {error}" if isinstance(error, UnreadableFile) else str(error)))
     if problems:
@@ -38,11 +38,11 @@ def read_documents(files: Sequence[Path]) -> Documents:
     return found
 
 
-def file_of(result: Result) -> str:
+def file_of(result: TranslatedDocument) -> str:
     return f"{result.copy.kind}-{result.report.target}.yaml"
 
 
-def text_of(result: Result) -> str:
+def text_of(result: TranslatedDocument) -> str:
     kind = result.copy.kind
     comment = f"Halo's {kind} “{result.report.name}”. What has no member here is in {FOLDER}/{kind}-{result.report.target}.json."
     return route_text(comment, {SECTION[kind]: {result.report.target: result.definition}})
@@ -58,7 +58,7 @@ def uses_client(translation: Translation) -> bool:
 
 
 def refuse_unsound(translation: Translation, directory: Path, client: str | None, environment: Mapping[str, str]) -> None:
-    """Refuse results that `check` would refuse, before the import writes any file. The remaining results are sound.
+    """Refuse results that `check` would refuse, before the import writes any file. The remaining results are valid.
 
     `directory`: the target of the files. `client`: the client to write with them; None if it exists.
     """
@@ -74,7 +74,7 @@ def refuse_unsound(translation: Translation, directory: Path, client: str | None
                     del results[name]
 
 
-def results_of(translation: Translation) -> list[Result]:
+def results_of(translation: Translation) -> list[TranslatedDocument]:
     return [*translation.integrations.values(), *translation.runbooks.values()]
 
 
@@ -96,7 +96,7 @@ def problems_of(translation: Translation, directory: Path, client: str | None, e
         return compile_directory(trial, stated, Path(folder), placeholders=True).problems
 
 
-def place_of(result: Result, problem: Problem) -> str:
+def place_of(result: TranslatedDocument, problem: Problem) -> str:
     """Return Halo's name for the place of a mistake, as exactly as the line allows."""
     lines = text_of(result).splitlines()[: problem.line]
     within = next(

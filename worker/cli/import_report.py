@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.text import Text
 
-from worker.cli.console import counted, output, table, write_json
+from worker.cli.console import output, table, with_noun, write_json
 from worker.translation.importing import Translation
-from worker.translation.report import Report
+from worker.translation.report import TranslationReport
 
 GOOD, REFUSED = 0, 1
 
@@ -23,10 +23,10 @@ def show_import(translation: Translation, directory: Path, files: Sequence[str],
         for report in translation.reports:
             show_report(report)
         show_end(translation, directory, files, settings)
-    return GOOD if translation.sound else REFUSED
+    return GOOD if translation.is_complete else REFUSED
 
 
-def show_report(report: Report) -> None:
+def show_report(report: TranslationReport) -> None:
     console = output()
     console.print(Text.assemble((f"{report.kind} {report.name}", "bold"), f" → {report.file}" if report.file else " → not written"), soft_wrap=True)
     if report.lines and report.file:
@@ -44,8 +44,8 @@ def show_end(translation: Translation, directory: Path, files: Sequence[str], se
         console.print(Text("Set before the worker starts, in its environment:", style="bold"), soft_wrap=True)
         for name, meaning in sorted(settings.items()):
             console.print(Text(f"  {name}  {meaning}"), soft_wrap=True)
-    refused = sum(not report.sound for report in translation.reports)
-    written = f"{counted(len(files), 'file')} in {directory}" if files else "nothing was written"
-    console.print(Text(f"{written}; {counted(refused, 'document')} refused, in whole or in part" if refused else written), soft_wrap=True)
+    refused = sum(not report.is_complete for report in translation.reports)
+    written = f"{with_noun(len(files), 'file')} in {directory}" if files else "nothing was written"
+    console.print(Text(f"{written}; {with_noun(refused, 'document')} refused, in whole or in part" if refused else written), soft_wrap=True)
     if files:
         console.print(Text(f"Next: halo-worker check {directory}"), soft_wrap=True)

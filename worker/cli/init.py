@@ -21,16 +21,16 @@ SECRETS = "secrets"
 PRIVATE = 0o700
 
 
-class NotWritten(WorkerError):
+class ProjectNotWritten(WorkerError):
     """A file of the project could not be written."""
 
 
 def write_project(directory: Path) -> int:
-    """Write all files. Raises `ConfigError` for a directory that is not empty, `NotWritten`."""
+    """Write all files. Raises `ConfigError` for a directory that is not empty, `ProjectNotWritten`."""
     try:
         occupied = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
     except OSError as error:
-        raise NotWritten(f"{directory} cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
+        raise ProjectNotWritten(f"{directory} cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
     if occupied:
         kind = "is not empty" if directory.is_dir() else "is not a directory"
         raise ConfigError([Problem(str(directory), 0, 0, f"it {kind}: name a directory that does not exist or is empty; nothing was written")])
@@ -40,8 +40,8 @@ def write_project(directory: Path) -> int:
         (directory / SECRETS / "halo").mkdir()
         (directory / SECRETS).chmod(PRIVATE)  # containers read the files in it under their own user ids
     except OSError as error:
-        raise NotWritten(f"{error.filename or directory} cannot be written: {(error.strerror or 'unknown reason').lower()}") from None
-    tell(directory)
+        raise ProjectNotWritten(f"{error.filename or directory} cannot be written: {(error.strerror or 'unknown reason').lower()}") from None
+    print_next_steps(directory)
     return 0
 
 
@@ -73,7 +73,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def tell(directory: Path) -> None:
+def print_next_steps(directory: Path) -> None:
     console = output()
     console.print(f"A project is in {directory}. Next:", soft_wrap=True)
     for command, does in (

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
-from worker.app.planning.examples import Result
+from worker.app.planning.examples import ExampleResult
 from worker.core.errors import WorkerError
 from worker.core.printable import printable
 
 
-class NotWritten(WorkerError):
+class JunitNotWritten(WorkerError):
     """A file could not be written."""
 
 
-def write_junit(path: Path, results: Sequence[Result]) -> None:
-    """Write the file, with one suite for each route. Raises `NotWritten`."""
+def write_junit(path: Path, results: Sequence[ExampleResult]) -> None:
+    """Write the file, with one suite for each route. Raises `JunitNotWritten`."""
     root = Element("testsuites", {"name": "halo-worker", "tests": str(len(results)), "failures": str(failures(results))})
     for route in dict.fromkeys(result.route for result in results):
         own = [result for result in results if result.route == route]
@@ -28,10 +28,10 @@ def write_junit(path: Path, results: Sequence[Result]) -> None:
     try:
         tree.write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
-        raise NotWritten(f"{path} cannot be written: {(error.strerror or 'unknown reason').lower()}") from None
+        raise JunitNotWritten(f"{path} cannot be written: {(error.strerror or 'unknown reason').lower()}") from None
 
 
-def add_case(suite: Element, result: Result) -> None:
+def add_case(suite: Element, result: ExampleResult) -> None:
     example = result.example
     case = SubElement(
         suite, "testcase", {"classname": f"{result.kind}.{result.route}", "name": printable(example.name), "file": example.place, "line": str(example.line)}
@@ -42,5 +42,5 @@ def add_case(suite: Element, result: Result) -> None:
         failure.text = "\n".join(lines)
 
 
-def failures(results: Sequence[Result]) -> int:
+def failures(results: Sequence[ExampleResult]) -> int:
     return sum(not result.passed for result in results)

@@ -235,11 +235,11 @@ def main() -> None:
         errors().print(f"halo-worker: {error}", soft_wrap=True)
         sys.exit(FAILED)
     except Exception as error:  # noqa: BLE001  the outermost place: the user gets a sentence instead of a traceback
-        tell_unexpected(error)
+        print_unexpected(error)
         sys.exit(FAILED)
 
 
-def tell_unexpected(error: Exception) -> None:
+def print_unexpected(error: Exception) -> None:
     """Print a sentence about an unexpected failure; the traceback, without values of variables, only at debug level."""
     debug = os.environ.get("WORKER_LOG_LEVEL", "").strip().lower() == "debug"
     if debug:
@@ -250,5 +250,5 @@ def tell_unexpected(error: Exception) -> None:
 
 def first_cause(error: Exception) -> str:
     """Return the type and the text of a failure; for a group also those of its first member, at any depth."""
-    told = f"{type(error).__name__}: {error}"
-    return f"{told}: {first_cause(error.exceptions[0])}" if isinstance(error, ExceptionGroup) else told
+    text = f"{type(error).__name__}: {error}"
+    return f"{text}: {first_cause(error.exceptions[0])}" if isinstance(error, ExceptionGroup) else text

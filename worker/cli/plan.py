@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from worker.app.planning.planner import Input, Route, open_planner
-from worker.cli.console import counted, errors, output, write_json
+from worker.app.planning.planner import PlanInput, Route, open_planner
+from worker.cli.console import errors, output, with_noun, write_json
 from worker.cli.documents import read_documents
 from worker.cli.inputs import read_inputs
 from worker.cli.plan_view import show_plan
@@ -55,7 +55,7 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class RouteVersion:
     """A version of the route files, and the route to plan."""
 
     routes: Routes
@@ -76,18 +76,18 @@ def show_plans(name: str, files: Sequence[str], environment: Mapping[str, str], 
     return asyncio.run(compare(version, other, inputs, settings, options) if other is not None else print_plans(version, inputs, settings, options))
 
 
-def load_version(directory: Path, name: str, environment: Mapping[str, str], settings: Settings, *, placeholders: bool) -> Version:
+def load_version(directory: Path, name: str, environment: Mapping[str, str], settings: Settings, *, placeholders: bool) -> RouteVersion:
     """Raises `ConfigError`, `NoSuchRoute`."""
     routes = load_routes(directory, environment, settings.secrets, placeholders=placeholders)
     known: dict[str, Route] = {**routes.subscribers, **routes.publishers, **routes.webhooks}
     if name in known:
-        return Version(routes, known[name], routes.secrets)
+        return RouteVersion(routes, known[name], routes.secrets)
     if name in routes.runbooks:
         raise NoSuchRoute(f"{name} is a runbook, whose requests depend on answers: use `halo-worker start {name} --dry-run`")
     raise NoSuchRoute(f"there is no publisher, subscriber or webhook {name!r} in {directory}{choices(name, known, none='it has none')}")
 
 
-def inputs_of(file: str, route: Route, options: PlanOptions) -> list[Input]:
+def inputs_of(file: str, route: Route, options: PlanOptions) -> list[PlanInput]:
     """Return the inputs of a file. Raises `UnreadableInput`, `ConfigError` for a header that is not name=text, or for a record that is no JSON."""
     headers = read_inputs(options.headers, option="--header")
     bodies = read_documents(file)
@@ -97,11 +97,11 @@ def inputs_of(file: str, route: Route, options: PlanOptions) -> list[Input]:
                 decode(body)
             except Undecodable as error:
                 raise ConfigError([Problem(file, 0, 0, f"input {number}: {error}")]) from None
-    return [Input(body, headers, options.routing_key, options.change) for body in bodies]
+    return [PlanInput(body, headers, options.routing_key, options.change) for body in bodies]
 
 
 async def plans_of(
-    version: Version, inputs: Sequence[Input], settings: Settings, evaluator: Evaluator, clock: Clock, *, asks: bool = False
+    version: RouteVersion, inputs: Sequence[PlanInput], settings: Settings, evaluator: Evaluator, clock: Clock, *, asks: bool = False
 ) -> AsyncIterator[Plan]:
     """Yield the plan of each input. The inputs share their claims, like messages of one queue."""
     ledger = LocalLedger()
@@ -110,7 +110,7 @@ async def plans_of(
             yield await planner.plan(version.route, given, ledger)
 
 
-async def print_plans(version: Version, inputs: Sequence[Input], settings: Settings, options: PlanOptions) -> int:
+async def print_plans(version: RouteVersion, inputs: Sequence[PlanInput], settings: Settings, options: PlanOptions) -> int:
     console, counts, asked = output(), Counter[str](), list[str]()
     async with open_evaluator(Limits(settings.expression_memory)) as evaluator:
         plans = plans_of(version, inputs, settings, evaluator, StillClock(time.time()), asks=options.ask)
@@ -124,17 +124,17 @@ async def print_plans(version: Version, inputs: Sequence[Input], settings: Setti
                     write_json(version.secrets.hide_in(plan.as_object(number)), indent=False)
                 else:
                     show_plan(console, str(number), plan, version.secrets)
-    told = errors() if options.as_json else console
-    tell_asked(told, asked, ask=options.ask)
-    told.print(Text(f"{counted(len(inputs), 'input')}: {summary(counts)}; nothing was sent", style="bold"), soft_wrap=True)
+    summary_console = errors() if options.as_json else console
+    print_asked(summary_console, asked, ask=options.ask)
+    summary_console.print(Text(f"{with_noun(len(inputs), 'input')}: {summary(counts)}; nothing was sent", style="bold"), soft_wrap=True)
     return FAILED if counts["dead"] else GOOD
 
 
-def tell_asked(console: Console, asked: Sequence[str], *, ask: bool) -> None:
+def print_asked(console: Console, asked: Sequence[str], *, ask: bool) -> None:
     if not ask:
         console.print("offline: neither Halo nor RabbitMQ was called", soft_wrap=True)
         return
-    console.print(f"asked Halo {counted(len(asked), 'time')}, GET only", soft_wrap=True)
+    console.print(f"asked Halo {with_noun(len(asked), 'time')}, GET only", soft_wrap=True)
     for line, count in Counter(asked).items():
         console.print(f"  {line}{f'  ({count} times)' if count > 1 else ''}", soft_wrap=True)
 
@@ -144,7 +144,7 @@ def summary(counts: Counter[str]) -> str:
     return ", ".join(f"{counts[outcome]} {word}" for outcome, word in words.items() if counts[outcome]) or "none"
 
 
-async def compare(version: Version, other: Version, inputs: Sequence[Input], settings: Settings, options: PlanOptions) -> int:
+async def compare(version: RouteVersion, other: RouteVersion, inputs: Sequence[PlanInput], settings: Settings, options: PlanOptions) -> int:
     """Plan the same inputs with both versions, and print only the differences."""
     console, clock, differing = output(), StillClock(time.time()), 0
     async with open_evaluator(Limits(settings.expression_memory)) as evaluator:
@@ -165,7 +165,7 @@ async def compare(version: Version, other: Version, inputs: Sequence[Input], set
             for sign, value, style in (("-", mismatch.expected, "red"), ("+", mismatch.found, "green")):
                 if value is not ABSENT:
                     console.print(Text(f"       {sign} {dumps(value).decode()}", style=style), soft_wrap=True)
-    told = errors() if options.as_json else console
-    verdict = f"{differing} of {counted(len(inputs), 'plan')} differ" if differing else f"{counted(len(inputs), 'plan')}, none differs"
-    told.print(Text(f"{verdict} from {options.against} (-); nothing was sent", style="bold"), soft_wrap=True)
+    summary_console = errors() if options.as_json else console
+    verdict = f"{differing} of {with_noun(len(inputs), 'plan')} differ" if differing else f"{with_noun(len(inputs), 'plan')}, none differs"
+    summary_console.print(Text(f"{verdict} from {options.against} (-); nothing was sent", style="bold"), soft_wrap=True)
     return FAILED if differing else GOOD

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from worker.core.exact_numbers import dumps
 from worker.core.known_secrets import KnownSecrets
-from worker.core.plan import Difference, Plan, PlannedEvent, PlannedRequest
+from worker.core.plan import MemberDifference, Plan, PlannedEvent, PlannedRequest
 
 WIDE = 100  # characters; a longer body is written on several lines
 
@@ -80,7 +80,7 @@ def body_lines(body: Any, secrets: KnownSecrets) -> Iterator[Text]:
     yield from (Text(f"  {line}") for line in text.splitlines())
 
 
-def difference_lines(difference: Difference, secrets: KnownSecrets) -> Iterator[Text]:
+def difference_lines(difference: MemberDifference, secrets: KnownSecrets) -> Iterator[Text]:
     """Yield a member of a record in Halo, before and after."""
     yield Text(f"  {difference.record} {difference.member}", style="bold")
     if not difference.absent:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.console import counted, errors
+from worker.cli.console import errors, with_noun
 from worker.core.errors import Problem
 from worker.core.printable import printable
 
@@ -20,7 +20,7 @@ def print_problems(problems: Sequence[Problem], warnings: Sequence[Problem] = ()
         print_one(console, problem, "", "red")
     for warning in warnings:
         print_one(console, warning, "warning: ", "yellow")
-    numbers = [counted(len(problems), "problem")] * bool(problems) + [counted(len(warnings), "warning")] * bool(warnings)
+    numbers = [with_noun(len(problems), "problem")] * bool(problems) + [with_noun(len(warnings), "warning")] * bool(warnings)
     if total and numbers:
         console.print(Text(", ".join(numbers), style="red" if problems else "yellow"))
 

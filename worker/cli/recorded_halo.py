@@ -38,7 +38,7 @@ def run_recorded(upstream: str | None, recording: Path | None, out: Path, *, hos
     return GOOD
 
 
-async def _serve(serving: AbstractAsyncContextManager[str], told: str) -> int:
+async def _serve(serving: AbstractAsyncContextManager[str], sentence: str) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -46,7 +46,7 @@ async def _serve(serving: AbstractAsyncContextManager[str], told: str) -> int:
         async with serving as url:
             console = output()
             if console.is_terminal:
-                console.print(f"{told}: {url}\nIn your route file: url: {url}. Ctrl-C ends it.", soft_wrap=True)
+                console.print(f"{sentence}: {url}\nIn your route file: url: {url}. Ctrl-C ends it.", soft_wrap=True)
             else:
                 write_json({"event": "sandbox.ready", "url": url}, indent=False)
             await stopping.wait()

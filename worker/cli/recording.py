@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from worker.app.planning.examples import expectation_of
-from worker.app.planning.planner import Input, Route, open_planner
-from worker.cli.console import counted, output
+from worker.app.planning.planner import PlanInput, Route, open_planner
+from worker.cli.console import output, with_noun
 from worker.cli.documents import read_documents
 from worker.cli.example_writer import NoPlace, add_examples
 from worker.config.automation import Runbook
 from worker.config.loader import load_routes
 from worker.config.routes import Publisher, Routes, Subscriber
-from worker.config.yaml_text import LARGEST_INTEGER
+from worker.config.yaml_text import MAX_INTEGER
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode
 from worker.core.masking import Masker
@@ -45,7 +45,7 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     route = recordable(routes, name)
     codes = {str(key) for table in routes.tables.values() for key in table}  # not masked: the route files hold them already, and a mapping needs them
     masked = [masked_input(text, number, codes) for number, text in enumerate(read_documents(str(file)), 1)]
-    examples = asyncio.run(expected(routes, settings, route, masked))
+    examples = asyncio.run(expected_results(routes, settings, route, masked))
     section = SECTIONS.get(type(route), "webhooks")
     try:
         path, line = add_examples(folder, section, defined_name(name), examples)
@@ -53,7 +53,7 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     except NoPlace as error:
         raise NotRecorded(str(error)) from None
     console = output()
-    console.print(f"{path}:{line}: {counted(len(examples), 'example')} added to {name}", soft_wrap=True)
+    console.print(f"{path}:{line}: {with_noun(len(examples), 'example')} added to {name}", soft_wrap=True)
     console.print("Personal data is masked by names of members and by patterns: read the example before you commit it.", soft_wrap=True)
     return 0
 
@@ -81,10 +81,10 @@ def fits_yaml(value: Any) -> bool:
     """Whether a route file can hold each number of the value exactly."""
     if isinstance(value, (dict, list)):
         return all(map(fits_yaml, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, Decimal) and not (isinstance(value, int) and abs(value) >= LARGEST_INTEGER)
+    return not isinstance(value, Decimal) and not (isinstance(value, int) and abs(value) >= MAX_INTEGER)
 
 
-async def expected(routes: Routes, settings: Settings, route: Route, inputs: list[Any]) -> list[dict[str, Any]]:
+async def expected_results(routes: Routes, settings: Settings, route: Route, inputs: list[Any]) -> list[dict[str, Any]]:
     """Return each input with its present result."""
     made = []
     async with (
@@ -92,6 +92,6 @@ async def expected(routes: Routes, settings: Settings, route: Route, inputs: lis
         open_planner(routes, settings, [route], evaluator, StillClock(time.time())) as planner,
     ):
         for given in inputs:
-            plan = await planner.plan(route, Input(encode(given)), LocalLedger())
+            plan = await planner.plan(route, PlanInput(encode(given)), LocalLedger())
             made.append({"name": f"recorded: {plan.outcome}", "given": given, "expect": expectation_of(route, plan)})
     return made

@@ -11,8 +11,8 @@ from rich.text import Text
 from yarl import URL
 
 from worker.app.clients import open_clients
-from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import output
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.automation import Webhook
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
@@ -39,9 +39,9 @@ def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bo
     """Register a webhook, and return 0. `url`: the public port's address for Halo. Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
     settings = load_settings(environment)
     configure("error")
-    routes = routes_with(name, settings, environment)
+    routes = load_routes_with_warning(name, settings, environment)
     hook = find_webhook(routes.webhooks, name)
-    asyncio.run(registered(routes, settings, hook, address_of(url, hook), dry_run=dry_run, yes=yes))
+    asyncio.run(register_webhook(routes, settings, hook, address_of(url, hook), dry_run=dry_run, yes=yes))
     return GOOD
 
 
@@ -73,22 +73,22 @@ def parsed(url: str) -> URL | None:
     return given if usable else None
 
 
-async def registered(routes: Routes, settings: Settings, hook: Webhook, url: str, *, dry_run: bool, yes: bool) -> None:
+async def register_webhook(routes: Routes, settings: Settings, hook: Webhook, url: str, *, dry_run: bool, yes: bool) -> None:
     async with open_clients(routes, settings, Metrics(), Health(), SystemClock(), names=[hook.client]) as clients:
         halo = clients[hook.client]
         steps = list(plan_registration(hook, url, await find_registered(halo, hook, url)))
         if dry_run:
             for step in steps:
-                show(step)
+                show_call(step)
         else:
-            await carried_out(halo, steps, yes=yes)
+            await send_calls(halo, steps, yes=yes)
 
 
-async def carried_out(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -> None:
+async def send_calls(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -> None:
     console = output()
     answer = None
     for number, step in enumerate(steps):
-        if step.removes and not yes and not agreed(step):
+        if step.removes and not yes and not confirmed(step):
             console.print(
                 Text(f"left: {step.sentence.removeprefix('remove ')}, which the route does not name (--yes removes it)", style="yellow"), soft_wrap=True
             )
@@ -98,12 +98,12 @@ async def carried_out(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -
         console.print(Text(f"done: {step.sentence}", style="green"), soft_wrap=True)
 
 
-def agreed(step: RegistrationCall) -> bool:
+def confirmed(step: RegistrationCall) -> bool:
     """Ask for agreement on a terminal; without a terminal the answer is no."""
     return sys.stdin.isatty() and typer.confirm(printable(f"{step.sentence[:1].upper()}{step.sentence[1:]}?", lines=False))
 
 
-def show(step: RegistrationCall) -> None:
+def show_call(step: RegistrationCall) -> None:
     """Print the call that the command would make, without the secret."""
     request = step.request()
     body = "" if request.body is None else f" {encode(redact(request.body)).decode()}"

@@ -11,14 +11,14 @@ import structlog
 
 from worker import __version__
 from worker.app import Service
-from worker.app.page.desk import PageDesk
-from worker.app.reloading import Reloader, skipped
+from worker.app.page.backend import ServicePageBackend
+from worker.app.reloading import Reloader, left_out_sentence
 from worker.app.route_reader import RouteReader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
-from worker.config.rereading import Files
+from worker.config.reload_protocol import RouteSources
 from worker.config.routes import Grant, Routes
-from worker.config.sound_routes import load_sound_routes
+from worker.config.valid_routes import load_valid_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.garbage import shorten_pauses
 from worker.logs import configure
@@ -35,16 +35,21 @@ def run(environment: Mapping[str, str]) -> int:
     """Run until stopped, and return the exit code. 0: drained; 1: messages in flight were cut off; 2: the service cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
-    files = Files(settings.routes, settings.secrets, dict(environment), skip=settings.on_broken_routes == "skip")
+    files = RouteSources(settings.routes, settings.secrets, dict(environment), skip=settings.on_broken_routes == "skip")
     loaded = files.load()
     routes = loaded.routes
     hidden = HiddenSecrets(routes)
     configure(settings.log_level, settings.log_format, hide=hidden.hide, final=True)
     for problem in loaded.problems:
         logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
-    problems = tuple(skipped(str(problem)) for problem in loaded.problems)
+    problems = tuple(left_out_sentence(str(problem)) for problem in loaded.problems)
     service = partial(
-        Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
+        Service,
+        settings,
+        routes,
+        problems=problems,
+        reload=partial(reload_grant, settings, environment),
+        address=partial(reload_broker_address, settings, environment),
     )
     try:
         with tracing(environment, settings.instance):
@@ -65,7 +70,7 @@ class HiddenSecrets:
         return self.routes.secrets.hide(text)
 
 
-async def serve(settings: Settings, service: partial[Service], files: Files, hidden: HiddenSecrets) -> bool:
+async def serve(settings: Settings, service: partial[Service], files: RouteSources, hidden: HiddenSecrets) -> bool:
     """Serve with the admin port and the signals; True when everything in flight ended."""
     async with stop_on_signals() as stop, asked_by_hangup() as asked:
         embedded = settings.amqp_url.get_secret_value().startswith("memory:")
@@ -82,10 +87,10 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
         if embedded:
             logger.warning("broker.embedded", note="memory:// exists in this process only: everything in it is lost when it ends")
         shorten_pauses()
-        desk = PageDesk(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
+        page_backend = ServicePageBackend(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
         token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
-        page = PageSettings(desk, worker.clock, token, settings.admin_hosts)
-        async with desk.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
+        page = PageSettings(page_backend, worker.clock, token, settings.admin_hosts)
+        async with page_backend.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
             reloading = asyncio.create_task(reload(settings, worker, files, hidden, asked), name="reloading")
             try:
                 drained = await run_until(stop, settings.shutdown_grace, worker.run)
@@ -96,12 +101,12 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
         return drained
 
 
-async def reload(settings: Settings, worker: Service, files: Files, hidden: HiddenSecrets, asked: asyncio.Event) -> None:
+async def reload(settings: Settings, worker: Service, files: RouteSources, hidden: HiddenSecrets, asked: asyncio.Event) -> None:
     """Apply changed route files until cancelled."""
 
     async def taken(routes: Routes, problems: Sequence[str]) -> None:
         hidden.routes = replace(routes, secrets=routes.secrets.with_more(hidden.routes.secrets.values))
-        await worker.take_over(routes, problems)
+        await worker.apply_routes(routes, problems)
 
     if settings.reload == "off":
         while True:
@@ -110,18 +115,18 @@ async def reload(settings: Settings, worker: Service, files: Files, hidden: Hidd
             logger.warning("reload.off", reason="WORKER_RELOAD is off: route files are read at the start only")
     watches = settings.reload == "watch"
     reader = RouteReader(files, lambda: worker.routes)
-    await Reloader(settings.routes, reader.read, taken, worker.tell_problems, worker.clock, asked, watches).run()
+    await Reloader(settings.routes, reader.read, taken, worker.report_problems, worker.clock, asked, watches).run()
 
 
-def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
+def reload_grant(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
     """Read a client's credentials again, since secrets are rotated under a running worker; a mistake elsewhere does not matter. Raises `ConfigError`."""
-    routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
+    routes = load_valid_routes(settings.routes, environment, settings.secrets).routes
     if client not in routes.clients:
         raise ConfigError([Problem(str(settings.routes), 0, 0, f"there is no client {client!r} any more")])
     return routes.clients[client].grant
 
 
-def address_anew(settings: Settings, environment: Mapping[str, str]) -> str:
+def reload_broker_address(settings: Settings, environment: Mapping[str, str]) -> str:
     """Read the broker's address again, since its password is rotated under a running worker. An unusable file: the address of the start."""
     try:
         return load_settings(environment).amqp_url.get_secret_value()

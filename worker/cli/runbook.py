@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from worker.cli.console import output
 from worker.config.automation import Runbook, StepKind
-from worker.config.flow_outline import described, edges, starts
+from worker.config.flow_outline import edges, starts, step_label
 from worker.config.loader import load_routes
 from worker.core.errors import WorkerError
 from worker.core.suggest import choices
@@ -62,7 +62,7 @@ def _grow(branch: Tree, runbook: Runbook, name: str, label: str, drawn: set[str]
         branch.add(f"{arrow}{name} (above)")
         return
     drawn.add(name)
-    below = branch.add(f"{arrow}{described(step)}")
+    below = branch.add(f"{arrow}{step_label(step)}")
     for target, why in edges(step):
         _grow(below, runbook, target, why, drawn)
 
@@ -72,7 +72,7 @@ def as_mermaid(runbook: Runbook) -> str:
     lines = ["flowchart TD", f'  start(["{escaped(", ".join(starts(runbook)) or "webhook or runbook")}"]) --> {identifier(runbook.first)}']
     for step in runbook.steps.values():
         opening, closing = SHAPES[step.kind]
-        lines.append(f'  {identifier(step.name)}{opening}"{escaped(described(step))}"{closing}')
+        lines.append(f'  {identifier(step.name)}{opening}"{escaped(step_label(step))}"{closing}')
         for target, why in edges(step):
             label = f'|"{escaped(why)}"|' if why else ""
             lines.append(f"  {identifier(step.name)} -->{label} {identifier(target)}")

@@ -15,7 +15,7 @@ from worker.config.yaml_text import read_yaml
 from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.suggest import choices
 from worker.translation.exporting import export as export_definition
-from worker.translation.report import Kind, Report
+from worker.translation.report import Kind, TranslationReport
 
 GOOD, REFUSED = 0, 1
 SECTIONS: tuple[tuple[str, Kind], ...] = (("runbooks", "runbook"), ("integrations", "integration"))
@@ -32,7 +32,7 @@ def export(name: str, directory: Path) -> int:
     if kind is None:
         names = sorted({*found["runbooks"], *found["integrations"]})
         raise NoSuchDefinition(f"there is no runbook and no integration {name!r}{choices(name, names, none='; the route files have none')}")
-    report = Report(kind, name)
+    report = TranslationReport(kind, name)
     document = export_definition(kind, name, found["integrations"], found["runbooks"], directory, report)
     for line in report.lines:
         errors().print(Text(f"{line.place}: {line.halo}: {line.here}" + (f" ({line.difference})" if line.difference else "")), soft_wrap=True)

@@ -11,9 +11,9 @@ from typing import Any
 from rich.text import Text
 
 from worker.app.clients import open_clients
-from worker.cli.beside_mistakes import routes_with
-from worker.cli.console import counted, output
+from worker.cli.console import output, with_noun
 from worker.cli.runbook_import import import_documents
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import WorkerError
@@ -27,7 +27,7 @@ from worker.settings import Settings, load_settings
 from worker.translation.copies import json_text
 from worker.translation.documents import Documents
 from worker.translation.halo_steps import is_number
-from worker.translation.secrets import SecretTaker, written
+from worker.translation.secrets import SecretExtractor, with_references
 
 GOOD = 0
 DETAILS = {"includedetails": "true"}
@@ -52,26 +52,26 @@ def pull(client: str, name: str, environment: Mapping[str, str], options: PullOp
     """Fetch and import runbooks. Return 0 when everything was translated, 1 after a refusal. Raises `ConfigError`, `CannotPull`, `BrokenCopy`."""
     settings = load_settings(environment)
     configure("error")
-    routes = routes_with(None, settings, environment)
+    routes = load_routes_with_warning(None, settings, environment)
     if client not in routes.clients:
         raise CannotPull(f"there is no client {client!r}{choices(client, routes.clients, none='; the route files have none')}")
-    documents = asyncio.run(pulled(routes, settings, client, name))
+    documents = asyncio.run(pull_documents(routes, settings, client, name))
     if options.save is not None:
-        options.save.write_text(json_text(shown(documents)), "utf-8")
-        output().print(Text(f"{counted(len(documents.runbooks), 'runbook')} and {counted(len(documents.integrations), 'integration')} in {options.save}"))
+        options.save.write_text(json_text(without_secrets(documents)), "utf-8")
+        output().print(Text(f"{with_noun(len(documents.runbooks), 'runbook')} and {with_noun(len(documents.integrations), 'integration')} in {options.save}"))
         return GOOD
     return import_documents(documents, options.out or settings.routes, client, environment, force=options.force, as_json=options.as_json)
 
 
-def shown(documents: Documents) -> dict[str, Any]:
+def without_secrets(documents: Documents) -> dict[str, Any]:
     """Return the documents in a form that may be saved."""
-    taker = SecretTaker()
+    taker = SecretExtractor()
     cleaned = {kind: [taker.clean(each, str(each.get("name"))) for each in getattr(documents, kind)] for kind in ("runbooks", "integrations", "methods")}
-    found: dict[str, Any] = written(cleaned)
+    found: dict[str, Any] = with_references(cleaned)
     return found
 
 
-async def pulled(routes: Routes, settings: Settings, client: str, name: str) -> Documents:
+async def pull_documents(routes: Routes, settings: Settings, client: str, name: str) -> Documents:
     async with open_clients(routes, settings, Metrics(), Health(), SystemClock(), names=[client]) as clients:
         return await fetch(clients[client], name)
 

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.app.local_runs import open_follower
-from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors, output, write_json
 from worker.cli.inputs import WrongInput, read_inputs
 from worker.cli.plan_view import show_event, show_request
 from worker.cli.runbook import find_runbook
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.automation import Runbook
 from worker.config.examples import REQUEST_LINE
 from worker.config.routes import Routes
@@ -34,7 +34,7 @@ from worker.flows.local.broker import EventRecorder
 from worker.flows.local.following import RunFollower, pause_before
 from worker.flows.running.run_message import Run
 from worker.flows.running.starting import with_started
-from worker.flows.running.variables import taken
+from worker.flows.running.variables import with_variables
 from worker.halo.interception import RequestRecorder
 from worker.logs import configure
 from worker.settings import Settings, load_settings
@@ -57,22 +57,22 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     """Run the runbook. Return 0 when the run is done, 1 when it failed or did not end in time. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
     settings = load_settings(environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
-    routes = routes_with(name, settings, environment)
+    routes = load_routes_with_warning(name, settings, environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format, hide=routes.secrets.hide)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
     recorder = dry_recorder(options, runbook, routes.runbooks) if options.dry_run else None
     if options.answers and recorder is None:
         raise WrongInput("it is for `--dry-run`: without it the methods themselves answer", ANSWER)
-    told = Told(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
-    result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, told, options.limit)))
+    printer = StepPrinter(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
+    result = routes.filled.hide_in(asyncio.run(follow_run(run, runbook, routes, settings, printer, options.limit)))
     if options.as_json:
         write_json(result, indent=False)
     elif result["result"] == "timeout":
         errors().print(result["reason"], soft_wrap=True)
     elif recorder is not None:
         publishes = any(each.outlets for each in with_started([runbook], routes.runbooks))
-        told.console.print("dry run: no write was sent" + (" and no message published" if publishes else ""), soft_wrap=True)
+        printer.console.print("dry run: no write was sent" + (" and no message published" if publishes else ""), soft_wrap=True)
     return GOOD if result["result"] == "done" else FAILED
 
 
@@ -104,13 +104,13 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
             run = replace(run, request=read_json(payload.read_bytes()))
         except OSError as error:
             raise Undecodable(f"{payload} cannot be read: {error.strerror}") from None
-    values = taken(run.values(), runbook.input, {"request": run.request}) if payload is not None else run.values()
+    values = with_variables(run.values(), runbook.input, {"request": run.request}) if payload is not None else run.values()
     plain = values.plain | {name for name in given if name in runbook.input and runbook.input[name].plain}
     return run.next(runbook.first, replace(values, variables=dict(values.variables) | given, plain=plain))
 
 
 @dataclass
-class Told:
+class StepPrinter:
     """Prints each step, and collects the output of `--json`."""
 
     console: Console
@@ -122,7 +122,7 @@ class Told:
 
     def step(self, name: str, outcome: Outcome, settlement: Settlement, seconds: float) -> None:
         """Print a step. A step that fails again for the same reason appears at growing intervals, and is one step of the result."""
-        step = {"step": name, "ms": round(seconds * 1000), **told(settlement, outcome)}
+        step = {"step": name, "ms": round(seconds * 1000), **settlement_members(settlement, outcome)}
         if self.recorder is None and isinstance(settlement, Retry) and self.steps and without_times(self.steps[-1]) == without_times(step):
             self._same += 1
             self.steps[-1]["times"] = self._same + 1
@@ -149,19 +149,19 @@ class Told:
         self.steps.append(step)
 
 
-async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, told: Told, limit: float) -> dict[str, Any]:
+async def follow_run(run: Run, runbook: Runbook, routes: Routes, settings: Settings, printer: StepPrinter, limit: float) -> dict[str, Any]:
     """Return the end of the run with its steps; `timeout` when the run does not end in time."""
     follower: RunFollower | None = None
     try:
-        async with asyncio.timeout(limit), open_follower(routes, settings, runbook, told.step, told.recorder, told.events) as follower:
+        async with asyncio.timeout(limit), open_follower(routes, settings, runbook, printer.step, printer.recorder, printer.events) as follower:
             end = await follower.follow(run)
     except TimeoutError:
         waited = "the expression engine" if follower is None else follower.waits_for
         reason = f"the run did not end within {format_duration(limit)}: it waited for {waited}"
-        return {"run": run.id, "result": "timeout", "reason": reason, "steps": told.steps}
+        return {"run": run.id, "result": "timeout", "reason": reason, "steps": printer.steps}
     if isinstance(end, Bury):
-        return {"run": run.id, "result": end.dead_class.value, "reason": end.reason, "steps": told.steps}
-    return {"run": run.id, "result": "done", "steps": told.steps}
+        return {"run": run.id, "result": end.dead_class.value, "reason": end.reason, "steps": printer.steps}
+    return {"run": run.id, "result": "done", "steps": printer.steps}
 
 
 def without_times(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def is_power_of_two(count: int) -> bool:
     return count & (count - 1) == 0
 
 
-def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
+def settlement_members(settlement: Settlement, outcome: object) -> dict[str, Any]:
     """Return the settlement of a step, as members of its line."""
     status = getattr(outcome, "status", None)
     found: dict[str, Any] = {} if status is None else {"status": status}

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.text import Text
 
 from worker.app.overview import overview
-from worker.app.route_places import RoutePlaces, places_of
+from worker.app.route_queues import RouteQueues, queues_by_route
 from worker.broker.open import MEMORY, open_broker
-from worker.cli.console import counted, output, table, write_json
-from worker.config.sound_routes import load_sound_routes
+from worker.cli.console import output, table, with_noun, write_json
+from worker.config.valid_routes import load_valid_routes
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.errors import ConfigError, Problem
@@ -34,7 +34,7 @@ def status(environment: Mapping[str, str], *, watch: bool, as_json: bool) -> int
     settings = load_settings(environment)
     configure("error")
     require_broker(settings)
-    return asyncio.run(shown(settings, places_at_hand(settings, environment), watch=watch, as_json=as_json))
+    return asyncio.run(show_overview(settings, local_route_queues(settings, environment), watch=watch, as_json=as_json))
 
 
 def require_broker(settings: Settings) -> None:
@@ -43,29 +43,29 @@ def require_broker(settings: Settings) -> None:
         raise ConfigError([Problem("WORKER_AMQP_URL", 0, 0, "memory:// exists within one process: set the address of the broker that the worker uses")])
 
 
-def places_at_hand(settings: Settings, environment: Mapping[str, str]) -> list[RoutePlaces]:
+def local_route_queues(settings: Settings, environment: Mapping[str, str]) -> list[RouteQueues]:
     """Return the places of this machine's route files, if it has any: replicas report theirs."""
     try:
-        return places_of(load_sound_routes(settings.routes, environment, settings.secrets).routes)
+        return queues_by_route(load_valid_routes(settings.routes, environment, settings.secrets).routes)
     except ConfigError:
         return []
 
 
-async def shown(settings: Settings, places: list[RoutePlaces], *, watch: bool, as_json: bool) -> int:
+async def show_overview(settings: Settings, places: list[RouteQueues], *, watch: bool, as_json: bool) -> int:
     clock, console = SystemClock(), output()
     async with open_broker(settings.amqp_url.get_secret_value(), name="halo-worker status", heartbeat=settings.heartbeat) as broker:
         key = await shared_key(broker, clock)
         if watch:
-            return await watched(broker, clock, key, places, console, as_json=as_json)
+            return await watch_status(broker, clock, key, places, console, as_json=as_json)
         found = await overview(broker, clock, key, places)
     if as_json:
         write_json(found)
     else:
-        console.print(rendered(found, console, clock.now()))
+        console.print(render_status(found, console, clock.now()))
     return GOOD if is_well(found) else NOT_WELL
 
 
-async def watched(broker: Broker, clock: SystemClock, key: bytes, places: list[RoutePlaces], console: Console, *, as_json: bool) -> int:
+async def watch_status(broker: Broker, clock: SystemClock, key: bytes, places: list[RouteQueues], console: Console, *, as_json: bool) -> int:
     """Show the status until interrupted: one JSON text per line, or a table that is drawn again."""
     if as_json:
         while True:
@@ -73,7 +73,7 @@ async def watched(broker: Broker, clock: SystemClock, key: bytes, places: list[R
             await clock.sleep(WATCH_EVERY)
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
-            live.update(rendered(await overview(broker, clock, key, places), console, clock.now()), refresh=True)
+            live.update(render_status(await overview(broker, clock, key, places), console, clock.now()), refresh=True)
             await clock.sleep(WATCH_EVERY)
 
 
@@ -81,7 +81,7 @@ def is_well(found: Mapping[str, Any]) -> bool:
     return any(replica["ready"] for replica in found["replicas"]) and all(route["state"] != "down" for route in found["routes"])
 
 
-def rendered(found: Mapping[str, Any], console: Console, now: float) -> RenderableType:
+def render_status(found: Mapping[str, Any], console: Console, now: float) -> RenderableType:
     """Return the status for people: problems stand out."""
     parts: list[RenderableType] = [replicas_line(found, now)]
     if found["routes"]:
@@ -99,7 +99,7 @@ def rendered(found: Mapping[str, Any], console: Console, now: float) -> Renderab
             shown.add_row(client["name"], up, str(client["budget_used"]), number(client["budget_limit"]) or "none", "" if client["up"] else client["reason"])
         parts.append(shown)
     if found["unrouted"]:
-        parts.append(Text(f"{counted(found['unrouted'], 'event')} in halo.unrouted: no queue took them (`halo-worker dead list unrouted`)", style="red"))
+        parts.append(Text(f"{with_noun(found['unrouted'], 'event')} in halo.unrouted: no queue took them (`halo-worker dead list unrouted`)", style="red"))
     parts += [Text(problem, style="red") for problem in found["problems"]]
     return Group(*parts)
 
@@ -107,8 +107,8 @@ def rendered(found: Mapping[str, Any], console: Console, now: float) -> Renderab
 def replicas_line(found: Mapping[str, Any], now: float) -> Text:
     if not found["replicas"]:
         return Text("no replica is there: the worker is down, or its clock differs from this machine's by more than 5 s", style="red")
-    told = [f"{each['name']} {each['version']}, {'ready' if each['ready'] else 'NOT READY'}, up {span(now - each['since'])}" for each in found["replicas"]]
-    return Text("; ".join(told), style="" if all(each["ready"] for each in found["replicas"]) else "yellow")
+    replicas = [f"{each['name']} {each['version']}, {'ready' if each['ready'] else 'NOT READY'}, up {span(now - each['since'])}" for each in found["replicas"]]
+    return Text("; ".join(replicas), style="" if all(each["ready"] for each in found["replicas"]) else "yellow")
 
 
 def span(seconds: float | None) -> str:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from worker.app.planning.examples import Result, examples_of, run_example
+from worker.app.planning.examples import ExampleResult, examples_of, run_example
 from worker.app.planning.planner import open_planner
-from worker.cli.console import counted, errors, output, write_json
+from worker.cli.console import errors, output, with_noun, write_json
 from worker.cli.junit import write_junit
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
@@ -41,25 +41,25 @@ def run_tests(directory: Path | None, environment: Mapping[str, str], *, junit: 
         write_junit(junit, results)
     if as_json:
         for result in results:
-            write_json(as_object(result), indent=False)
+            write_json(result_object(result), indent=False)
     else:
-        show(results, untested(routes))
+        show_results(results, routes_without_examples(routes))
     if not results:
         errors().print(f"there are no examples in {directory or settings.routes}: write `examples:` into a route", soft_wrap=True)
     return GOOD if results and all(result.passed for result in results) else FAILED
 
 
-async def run_all(routes: Routes, settings: Settings) -> list[Result]:
+async def run_all(routes: Routes, settings: Settings) -> list[ExampleResult]:
     """Run the examples one after the other, with a progress bar on a terminal."""
     examples, console = examples_of(routes), errors()
     async with open_evaluator(Limits(settings.expression_memory)) as evaluator:
         opening = open_planner(routes, settings, [route for _, route, _ in examples], evaluator, StillClock(time.time()))
         async with opening as planner:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-                return [hidden(await run_example(planner, *each), routes) for each in progress.track(examples, description="examples")]
+                return [without_secrets(await run_example(planner, *each), routes) for each in progress.track(examples, description="examples")]
 
 
-def hidden(result: Result, routes: Routes) -> Result:
+def without_secrets(result: ExampleResult, routes: Routes) -> ExampleResult:
     """Return the result without the secrets that route files put into requests."""
     if result.passed:
         return result
@@ -67,13 +67,13 @@ def hidden(result: Result, routes: Routes) -> Result:
     return replace(result, differences=[replace(each, expected=hide(each.expected), found=hide(each.found)) for each in result.differences])
 
 
-def untested(routes: Routes) -> list[str]:
+def routes_without_examples(routes: Routes) -> list[str]:
     """Return the routes without an example."""
     kinds: tuple[Mapping[str, Any], ...] = (routes.subscribers, routes.publishers, routes.runbooks, routes.webhooks)
     return [name for kind in kinds for name, route in kind.items() if not route.examples]
 
 
-def show(results: Sequence[Result], without: Sequence[str]) -> None:
+def show_results(results: Sequence[ExampleResult], without: Sequence[str]) -> None:
     console = output()
     for result in results:
         mark, style = ("pass", "green") if result.passed else ("FAIL", "bold red")
@@ -84,25 +84,25 @@ def show(results: Sequence[Result], without: Sequence[str]) -> None:
     failed = sum(not result.passed for result in results)
     if without:
         console.print(f"without examples: {', '.join(without)}", soft_wrap=True)
-    summary = f"{counted(len(results), 'example')}, {failed} failed" if failed else f"{counted(len(results), 'example')}, all passed"
+    summary = f"{with_noun(len(results), 'example')}, {failed} failed" if failed else f"{with_noun(len(results), 'example')}, all passed"
     if results:
         console.print(Text(f"{summary}; offline, nothing was sent", style="red" if failed else "green"))
 
 
 def show_mismatch(console: Console, mismatch: Mismatch) -> None:
     console.print(f"      {mismatch.place}", soft_wrap=True)
-    console.print(Text.assemble(("        - expected  ", "red"), shown(mismatch.expected)), soft_wrap=True)
-    console.print(Text.assemble(("        + found     ", "green"), shown(mismatch.found)), soft_wrap=True)
+    console.print(Text.assemble(("        - expected  ", "red"), one_line(mismatch.expected)), soft_wrap=True)
+    console.print(Text.assemble(("        + found     ", "green"), one_line(mismatch.found)), soft_wrap=True)
 
 
-def shown(value: Any) -> str:
+def one_line(value: Any) -> str:
     """Return a value on one line: text as it is, anything else as JSON."""
     if value is ABSENT or isinstance(value, str):
         return str(value) if value is ABSENT else dumps(value).decode()[:SHOWN]
     return dumps(value).decode()[:SHOWN]
 
 
-def as_object(result: Result) -> dict[str, Any]:
+def result_object(result: ExampleResult) -> dict[str, Any]:
     """Return the object that `--json` prints, one per line."""
     differences = [
         {"place": each.place} | {name: value for name, value in (("expected", each.expected), ("found", each.found)) if value is not ABSENT}

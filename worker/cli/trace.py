@@ -18,14 +18,14 @@ from worker.core.clock import SystemClock
 from worker.core.errors import WorkerError
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker
-from worker.flows.story import Subject, Told, story_of
+from worker.flows.story import StoryNote, StorySubject, story_of
 from worker.logs import configure
 from worker.settings import load_settings
 from worker.state.keys import shared_key
 from worker.state.trace_stream import read_notes
 
 PLAIN = frozenset({"v", "t", "e", "r", "m", "c", "s", "i"})
-LONGEST = 200
+MAX_TEXT = 200
 STYLES = {"dead": "red", "parked": "red", "unrouted": "red", "retried": "yellow", "written": "green", "done": "green"}
 NOTHING = "nothing is known of it: it still waits in its queue (see `halo-worker status`), it is older than the stream halo.trace, or WORKER_TRACE is off"
 
@@ -48,17 +48,17 @@ def trace(subject: str, record: str | None, environment: Mapping[str, str], *, a
     return 0 if notes else 1
 
 
-def subject_of(subject: str, record: str | None) -> Subject:
+def subject_of(subject: str, record: str | None) -> StorySubject:
     """Return the subject: a record if there are two words, otherwise any id of a message. Raises `UsageError`."""
     if not subject or record == "":
         raise UsageError("an id cannot be empty")
     try:
-        return Subject.of(subject, record)
+        return StorySubject.of(subject, record)
     except UnknownEntity as error:
         raise UsageError(str(error), "ENTITY") from None
 
 
-async def read(url: str, heartbeat: int, wanted: Subject) -> list[Told]:
+async def read(url: str, heartbeat: int, wanted: StorySubject) -> list[StoryNote]:
     async with open_broker(url, name="halo-worker trace", heartbeat=heartbeat) as broker:
         return story_of(await batches_of(broker, HeaderCodec(await shared_key(broker, SystemClock()))), wanted)
 
@@ -71,14 +71,14 @@ async def batches_of(broker: Broker, codec: HeaderCodec) -> list[bytes]:
         raise WorkerError("the stream halo.trace could not be read in a minute: check the broker with `halo-worker doctor`") from None
 
 
-def note_object(note: Told) -> dict[str, Any]:
+def note_object(note: StoryNote) -> dict[str, Any]:
     """Return a note with full names."""
     about = {"at": iso(note["t"]), "event": note["e"], "route": note["r"], "message_id": note.get("m"), "correlation_id": note.get("c")}
     named = {"entity": note.get("s"), "records": note.get("i")}
     return {name: value for name, value in (about | named | details(note)).items() if value is not None}
 
 
-def details(note: Told) -> dict[str, Any]:
+def details(note: StoryNote) -> dict[str, Any]:
     return {name: value for name, value in note.items() if name not in PLAIN}
 
 
@@ -86,16 +86,16 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def print_story(notes: Sequence[Told]) -> None:
+def print_story(notes: Sequence[StoryNote]) -> None:
     console = output()
     shown = table(console, "time", "what", "route", "record", "message", "details")
     for note in notes:
         records = " ".join(note.get("i", ()))
         record = f"{note['s']} {records}" if note.get("s") and records else ""
-        told = ", ".join(f"{name} {value}" for name, value in details(note).items())
-        cells = [iso(note["t"]), note["e"], note["r"], record, note.get("m", ""), told]
-        shown.add_row(*(Text(one_line(str(cell), LONGEST), style=STYLES.get(note["e"], "") if cell == note["e"] else "") for cell in cells))
+        detail = ", ".join(f"{name} {value}" for name, value in details(note).items())
+        cells = [iso(note["t"]), note["e"], note["r"], record, note.get("m", ""), detail]
+        shown.add_row(*(Text(one_line(str(cell), MAX_TEXT), style=STYLES.get(note["e"], "") if cell == note["e"] else "") for cell in cells))
     console.print(shown)
     ids = list(dict.fromkeys(note["c"] for note in notes if note.get("c")))
     if ids:
-        console.print(Text(f"correlation ids: {' '.join(one_line(each, LONGEST) for each in ids)}"), soft_wrap=True)
+        console.print(Text(f"correlation ids: {' '.join(one_line(each, MAX_TEXT) for each in ids)}"), soft_wrap=True)

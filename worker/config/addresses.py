@@ -10,7 +10,7 @@ from yarl import URL
 
 from worker.config.config_node import ConfigNode
 from worker.config.definition import mistake
-from worker.config.hosts import NO_NAME, allowed, host_entry, is_host, local, numeric
+from worker.config.hosts import NO_NAME, host_entry, is_allowed, is_host, is_numeric_host, local
 
 TWICE = re.compile(r"https?://https?:", re.IGNORECASE)
 
@@ -37,7 +37,7 @@ def api_address(value: str, *, query: bool = False) -> str:
         raise mistake("must not hold a user name or password; write credentials under `auth`")
     if (url.query_string and not query) or url.fragment:
         raise mistake(f"must not hold a {'' if query else 'query (`?…`) or '}fragment (`#…`)")
-    if numeric(host):
+    if is_numeric_host(host):
         raise mistake("has an ambiguous host: write all four numbers of an address, such as 127.0.0.1")
     return str(url) if url.query_string else str(url).rstrip("/")
 
@@ -60,6 +60,6 @@ def check_address(address: str, holder: ConfigNode, member: str, hosts: tuple[tu
     """An internal address in a file needs `allow_hosts`; the caller checks what a name resolves to."""
     url = URL(address)
     host = url.raw_host or ""
-    if local(host) and not allowed(host, url.port, hosts):
+    if local(host) and not is_allowed(host, url.port, hosts):
         node = holder.child(member) if member in holder else holder
         node.add_error(f"`{member}` leads to `{host}`, which is not on the public internet: add it to `allow_hosts` if you trust it")

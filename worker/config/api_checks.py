@@ -90,14 +90,14 @@ def check_find(operation: Operation, check: PayloadCheck, node: ConfigNode) -> N
     check.matched(node.child("match"))
 
 
-def check_needs(operation: Operation, payload: DocumentValue, told: set[str] | frozenset[str] = frozenset()) -> None:
-    """Warn of a new record that lacks a member that Halo needs. `told`: members that have an action's own error."""
+def check_needs(operation: Operation, payload: DocumentValue, reported: set[str] | frozenset[str] = frozenset()) -> None:
+    """Warn of a new record that lacks a member that Halo needs. `reported`: members that have an action's own error."""
     for record in payload.objects():
         given = {member.name.lower() for member in record.members if not member.value.empty}
         if not record.complete or given & {*UPDATING}:
             continue
         for need in OF_NEW_RECORDS.get(operation.path, ()):
-            if not need.met(given) and not told & {*need.names}:
+            if not need.met(given) and not reported & {*need.names}:
                 record.spot.warn(f"a new record of {operation.entity} needs {need.words}: {need.why}")
 
 

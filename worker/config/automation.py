@@ -10,7 +10,7 @@ from worker.catalogue.actions import Action
 from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Example, Find, Template
 from worker.config.control_steps import Branch, ForEach, Publication, SubRunbook
-from worker.config.integration_parts import ClientAuth, Login, Pages
+from worker.config.integration_parts import ClientAuth, Login, PagingRule
 from worker.config.required import Required
 from worker.config.run_values import RunTemplate
 from worker.config.variables import VariablePath
@@ -63,7 +63,7 @@ class Method:
     body: RunTemplate | None = None
     body_kind: BodyKind = "json"
     response_kind: Literal["auto", "base64"] = "auto"
-    pages: Pages | None = None
+    pages: PagingRule | None = None
     timeout: float = 30.0
     output: Mapping[str, VariablePath] = field(default_factory=dict)
     row: RunTemplate | None = None

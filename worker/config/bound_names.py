@@ -63,13 +63,13 @@ def expressions(node: ConfigNode, annotations: Sequence[Any], mark: Compiled | N
 def check_expression(node: ConfigNode, text: str, start: int, bound: set[str]) -> None:
     written = [token for token in tokens(text) if token.kind not in {"space", "comment"}]
     own = own_names(written)
-    told: set[str] = set()
+    reported: set[str] = set()
     for index, token in enumerate(written):
         name = token.text[1:]
         called = index + 1 < len(written) and written[index + 1].text == "("
-        if token.kind != "variable" or name in {"", "$"} or name in told or name in {*bound, *own, *FUNCTIONS} or called:
+        if token.kind != "variable" or name in {"", "$"} or name in reported or name in {*bound, *own, *FUNCTIONS} or called:
             continue
-        told.add(name)
+        reported.add(name)
         node.add_error(f"`${name}` is never bound, so it yields nothing{advice(name, {*bound, *own})}", start + token.start)
 
 

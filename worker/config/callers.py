@@ -12,7 +12,7 @@ from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build
 from worker.config.value_types import HeaderName, Text
 
-SHORTEST = 16
+MIN_SECRET = 16
 REMEDY = "make one with `openssl rand -base64 32`"
 
 
@@ -57,9 +57,9 @@ def compile_caller(auth: CallerAuthDefinition, node: ConfigNode) -> CallerAuth:
 
 def check_secrets(auth: ConfigNode) -> None:
     for node, secret in secrets_at(auth):
-        if len(secret.strip()) < SHORTEST:
+        if len(secret.strip()) < MIN_SECRET:
             name = f"item {node.path[-1] + 1} of `secrets`" if isinstance(node.path[-1], int) else f"`{node.name}`"
-            node.add_error(f"{name} is shorter than {SHORTEST} characters: {REMEDY}")
+            node.add_error(f"{name} is shorter than {MIN_SECRET} characters: {REMEDY}")
 
 
 def check_shared_secrets(definitions: Sequence[ConfigNode]) -> None:

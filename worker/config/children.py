@@ -12,7 +12,7 @@ from worker.catalogue.operation import Operation
 from worker.config.compiled import Include, Parents
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition
-from worker.config.parameters import Checks, find_operation, own_parameters, request_parameters, require_path
+from worker.config.parameters import ParameterRules, find_operation, own_parameters, request_parameters, require_path
 from worker.config.value_types import Parameters, Request, Text, Unknown
 
 Changes = Literal["by_date", "by_content", "all"]
@@ -39,7 +39,7 @@ def compile_parents(definition: ForEachDefinition, node: ConfigNode, catalogue: 
     if operation is None:
         return None
     by_date = operation.listing is not None and operation.listing.dated and changes in {"auto", "by_date"}
-    checks = Checks(catalogue, operation, allow_unknown, own_parameters(operation, by_date=by_date))
+    checks = ParameterRules(catalogue, operation, allow_unknown, own_parameters(operation, by_date=by_date))
     request = request_parameters(node.child("request"), checks)
     require_path(node, checks, request.path, "`for_each.request.path`")
     return Parents(operation, request, operation.key)
@@ -53,7 +53,7 @@ def compile_includes(definitions: Mapping[str, IncludeDefinition], node: ConfigN
         operation = listed(place, catalogue, definition.entity, allow_unknown)
         if operation is None:
             continue
-        checks = Checks(catalogue, operation, allow_unknown, own_parameters(operation))
+        checks = ParameterRules(catalogue, operation, allow_unknown, own_parameters(operation))
         request = request_parameters(place, checks)
         require_path(place, checks, request.path, f"`include.{member}.path`")
         found[member] = Include(operation, request)

@@ -10,7 +10,7 @@ from yarl import URL
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.errors import NotOpenApi
-from worker.catalogue.tenant import LARGEST, parse_openapi
+from worker.catalogue.tenant import MAX_BYTES, parse_openapi
 from worker.config.addresses import TWICE
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, mistake
@@ -177,7 +177,7 @@ def read_catalogue(openapi: str | None, node: ConfigNode) -> Catalogue | None:
     if openapi is None:
         return None
     try:
-        return parse_openapi(read_regular(node.file.folder / openapi, LARGEST))
+        return parse_openapi(read_regular(node.file.folder / openapi, MAX_BYTES))
     except (UnreadableFile, NotOpenApi) as error:
         node.child("openapi").add_error(f"the file `{openapi}` {error}")
         return None

@@ -45,7 +45,7 @@ def compile_connection(definition: ConnectionDefinition, node: ConfigNode, refer
     methods = node.child("methods")
     auth = compile_auth(definition.auth, node.child("auth"), methods.members, hosts, references)
     if auth.login is not None:
-        auth = replace(auth, login=replace(auth.login, source=repr(filled(methods.child(auth.login.method)))))
+        auth = replace(auth, login=replace(auth.login, source=repr(filled_value(methods.child(auth.login.method)))))
     client = references.clients.get(auth.client) if auth.client is not None else None
     base_url = definition.base_url or (default_address(client) if client else "")
     check_address(base_url, node, "base_url", hosts)
@@ -61,11 +61,11 @@ def compile_connection(definition: ConnectionDefinition, node: ConfigNode, refer
     )
 
 
-def filled(node: ConfigNode) -> Any:
+def filled_value(node: ConfigNode) -> Any:
     """Return the value in the route file, with its variables filled in: a secret may change while its name stays."""
     if not node.children:
         return node.fill(node.value) if isinstance(node.value, str) else node.value
-    return {key: filled(child) for key, child in node.children.items()}
+    return {key: filled_value(child) for key, child in node.children.items()}
 
 
 def check_connection(definition: ConnectionDefinition, auth: IntegrationAuth, node: ConfigNode) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from worker.config.documents import DocumentValue, Member, Spot
+from worker.config.documents import DocumentValue, Member, SourcePosition
 from worker.config.expression_literals import string_value
 from worker.config.result_types import concatenated, result_example
 from worker.config.template_lexer import Token, tokens
@@ -18,17 +18,17 @@ OF_A_PATH = frozenset({"word", "quoted", "variable"})
 Pieces = Sequence[Token]
 
 
-def constructed(text: str, spot: Spot, start: int) -> DocumentValue:
+def parse_constructor(text: str, spot: SourcePosition, start: int) -> DocumentValue:
     """Return the value that an expression makes; `start` is its offset in the text of the spot's node."""
     written = [token for token in tokens(text) if token.kind not in {"space", "comment"}]
-    return Reader(spot, start, {}).value(written)
+    return ConstructorParser(spot, start, {}).value(written)
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ConstructorParser:
     """`variables`: the values that earlier statements have set."""
 
-    spot: Spot
+    spot: SourcePosition
     start: int
     variables: Mapping[str, DocumentValue]
 
@@ -50,12 +50,12 @@ class Reader:
             return self.enclosed(written[opening:], self.at(written[opening]))  # an object for each value of a path
         if written[0].text == "-" and len(written) == len("-1") and written[1].kind == "number":
             return replace(self.single(written[1], spot), literal=-number(written[1].text))
-        return result(written, spot)
+        return runtime_value(written, spot)
 
-    def at(self, token: Token) -> Spot:
+    def at(self, token: Token) -> SourcePosition:
         return replace(self.spot, offset=self.start + token.start)
 
-    def single(self, token: Token, spot: Spot) -> DocumentValue:
+    def single(self, token: Token, spot: SourcePosition) -> DocumentValue:
         if token.kind == "string":
             return DocumentValue("literal", spot, literal=string_value(token.text))
         if token.kind == "number":
@@ -64,7 +64,7 @@ class Reader:
             return DocumentValue("literal", spot, literal=WORDS[token.text])
         return self.variables.get(token.text) or DocumentValue("computed", spot)
 
-    def enclosed(self, written: Pieces, spot: Spot) -> DocumentValue:
+    def enclosed(self, written: Pieces, spot: SourcePosition) -> DocumentValue:
         """Return the value of pieces inside one pair of brackets."""
         if written[0].text == "(":
             return self.block(separated(written[1:-1], ";"))
@@ -90,7 +90,7 @@ class Reader:
         return replace(self, variables=known).value(given[-1]) if given else DocumentValue("computed", self.spot)
 
 
-def result(written: Pieces, spot: Spot) -> DocumentValue:
+def runtime_value(written: Pieces, spot: SourcePosition) -> DocumentValue:
     """Return the known part of a value that only a run computes: its type, or the literal pieces of a text."""
     around = depths(written)
     if concatenated(written, around):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from worker.config.compiled import Condition
 from worker.config.run_values import RunTemplate
 
-MOST_STARTS = 10  # the depth of nested runbook starts, and of nested iterations, in one run
+MAX_STARTS = 10  # the depth of nested runbook starts, and of nested iterations, in one run
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class CsvTable:
 
     def add_row(self, line: int, header: list[str], cells: list[str]) -> None:
         if len(cells) != len(header):
-            self.add_error(line, f"the row has {counted(len(cells), 'cell')}, and the header {counted(len(header), 'column')}")
+            self.add_error(line, f"the row has {with_noun(len(cells), 'cell')}, and the header {with_noun(len(header), 'column')}")
             return
         key = cells[0].strip()
         if not key:
@@ -86,13 +86,13 @@ def read_csv_table(path: Path, name: str) -> CsvTable:
 
 def read_rows(text: str, table: CsvTable) -> None:
     """Raises `csv.Error`."""
-    told = EXCEL.match(text)
-    if told is not None and told["separator"] not in SEPARATORS:
+    directive = EXCEL.match(text)
+    if directive is not None and directive["separator"] not in SEPARATORS:
         table.add_error(1, "the line `sep=` names a separator that is none of comma, semicolon and tab")
         return
-    first = 0 if told is None else text.count("\n", 0, told.end())
-    body = text if told is None else "\n" * first + text[told.end() :]
-    separator = separator_of(text) if told is None else told["separator"]
+    first = 0 if directive is None else text.count("\n", 0, directive.end())
+    body = text if directive is None else "\n" * first + text[directive.end() :]
+    separator = separator_of(text) if directive is None else directive["separator"]
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     for cells in reader:
@@ -140,7 +140,7 @@ def cell_value(cell: str) -> Any:
     return int(text) if WHOLE_NUMBER.fullmatch(text) else text
 
 
-def counted(count: int, noun: str) -> str:
+def with_noun(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

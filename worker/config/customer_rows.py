@@ -16,7 +16,7 @@ from worker.core.redaction import is_secret_name
 from worker.core.suggest import choices
 
 CREDENTIALS: Final = frozenset(("password", "token", "value", "client_secret", "private_key"))
-MOST_TOLD: Final = 5  # mistakes of rows
+MAX_REPORTED: Final = 5  # mistakes of rows
 BRACES: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 Position = tuple[int, int]
 
@@ -38,7 +38,7 @@ class RowPlace:
 class RowView:
     """The definition with the values of one row. `key`: of the row; `values`: the value of `$customer` in methods; `line`: of the row in `table`.
 
-    `places`: texts that take usable values; `sound`: all values are usable.
+    `places`: texts that take usable values; `is_valid`: all values are usable.
 
     The view collects its errors. `report` reports errors of the row's values at the row. Others occur in every row: the definition's own check reports them.
     """
@@ -50,7 +50,7 @@ class RowView:
     line: int
     target: list[Problem]
     places: Sequence[RowPlace] = ()
-    sound: bool = True
+    is_valid: bool = True
 
     def without_methods(self) -> ConfigNode:
         """Return the node with the members of the connection only."""
@@ -60,7 +60,7 @@ class RowView:
     def report(self) -> None:
         for problem in self.node.file.problems:
             if place := next((place for place in self.places if place.holds(problem)), None):
-                self.target.append(Problem(self.table, self.line, 0, f"{named(place.columns)} of this row makes {place.name} wrong: {problem.message}"))
+                self.target.append(Problem(self.table, self.line, 0, f"{column_names(place.columns)} of this row makes {place.name} wrong: {problem.message}"))
         self.node.file.problems.clear()
 
     def report_others(self) -> None:
@@ -87,7 +87,7 @@ class RowReader:
     places: tuple[RowPlace, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.places = tuple(place_of(node) for node in texts(self.node) if self._takes(node) and columns_of(str(node.value)))
+        self.places = tuple(place_of(node) for node in text_nodes(self.node) if self._takes(node) and columns_of(str(node.value)))
 
     def rows(self) -> CustomerRows:
         if wrong := list(self._wrong_texts()):
@@ -101,7 +101,7 @@ class RowReader:
             problems += unusable
         shorten(problems, 0)
         self.node.file.problems.extend(problems)
-        first = next((view for view in views if view.sound), None)
+        first = next((view for view in views if view.is_valid), None)
         general = self.view("", None) if first is None else self.view(first.key, first.values)
         return CustomerRows(general, tuple(views))
 
@@ -139,7 +139,7 @@ class RowReader:
 
     def _wrong_texts(self) -> Iterator[Problem]:
         """Yield errors of the texts themselves: they occur in every row."""
-        for node in texts(self.node):
+        for node in text_nodes(self.node):
             if not self._takes(node):
                 continue
             inside, text = node.path[2] == "methods", str(node.value)
@@ -160,15 +160,15 @@ class RowReader:
 
 
 def without_braces(value: Any) -> Any:
-    """Return a value with its braces replaced, for a definition without a sound row: a mistake inside braces must not also count as a wrong address."""
+    """Return a value with its braces replaced, for a definition without a valid row: a mistake inside braces must not also count as a wrong address."""
     return BRACES.sub(ABSENT, value) if isinstance(value, str) else value
 
 
-def texts(node: ConfigNode) -> Iterator[ConfigNode]:
+def text_nodes(node: ConfigNode) -> Iterator[ConfigNode]:
     if not node.children and isinstance(node.value, str):
         yield node
     for child in node.children.values():
-        yield from texts(child)
+        yield from text_nodes(child)
 
 
 def place_of(node: ConfigNode) -> RowPlace:
@@ -178,7 +178,7 @@ def place_of(node: ConfigNode) -> RowPlace:
     return RowPlace((begin.line, begin.column), end, f"`{'.'.join(map(str, node.path))}`", columns_of(str(node.value)))
 
 
-def named(columns: Sequence[str]) -> str:
+def column_names(columns: Sequence[str]) -> str:
     return f"the column `{columns[0]}`" if len(columns) == 1 else f"one of the columns {', '.join(f'`{column}`' for column in columns)}"
 
 
@@ -207,8 +207,8 @@ def read_customers(definitions: Iterable[ConfigNode], tables: Mapping[str, Table
 
 def shorten(problems: list[Problem], start: int) -> None:
     """Keep the first mistakes of rows, from `start` on, and a count: one mistake that all rows share would fill the screen."""
-    if left_out := problems[start + MOST_TOLD :]:
+    if left_out := problems[start + MAX_REPORTED :]:
         first = left_out[0]
-        problems[start + MOST_TOLD :] = [
+        problems[start + MAX_REPORTED :] = [
             Problem(first.file, first.line, 0, f"this row has a mistake too; rows of this table have {len(left_out)} more of them")
         ]

@@ -15,7 +15,7 @@ from worker.config.definition import Compiled, Definition
 from worker.config.methods import MethodDefinition, compile_method
 from worker.config.node_values import run_template
 from worker.config.references import References
-from worker.config.run_templates import split, whole_value
+from worker.config.run_templates import is_single_value, split
 from worker.config.run_values import RunTemplate
 from worker.config.template_lexer import Embedded, Unclosed, tokens
 from worker.config.validation import validate
@@ -43,7 +43,7 @@ def compile_row(node: ConfigNode) -> RunTemplate | None:
     row = node.child("row")
     if not isinstance(row.value, str) or not row.value:
         return None
-    if not whole_value(row.value):
+    if not is_single_value(row.value):
         row.add_error('`row` must be one variable or one expression: write "<<Customer>>" or "{{ $string(request.customer) }}"')
     for name, offset in varying(row.value):
         row.add_error(f"`{name}` may yield another customer when the step is tried again: compute the key in a step with `set`, and name that variable", offset)
@@ -67,7 +67,7 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
     if integration.auth.type == "halo":
         node.child("auth").child("type").add_error("`halo` takes the token of a client: write a client for each Halo, and no `customers`")
     login = integration.auth.login
-    each, told = {}, len(rows.general.target)
+    each, already = {}, len(rows.general.target)
     for view in rows.views:
         connection = validate(ConnectionDefinition, view.without_methods())
         if connection is None:
@@ -81,7 +81,7 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
             own = {login.method: replace(compile_method(method, node.name, place), row=methods[login.method].row)} if method is not None else {}
             methods = dict(methods) | own
         view.report()
-        if view.sound:
+        if view.is_valid:
             each[view.key] = replace(made, methods=methods, customer=view.key, values=view.values)
-    shorten(rows.general.target, told)
+    shorten(rows.general.target, already)
     return replace(integration, customers=Customers(definition.table, definition.at_once, each))

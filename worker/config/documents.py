@@ -12,7 +12,7 @@ Kind = Literal["object", "array", "literal", "text", "choice", "result", "comput
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class SourcePosition:
     """A place in a route file: `offset` counts characters of the node's text; `key`: the key of the node, not its value."""
 
     node: ConfigNode
@@ -32,7 +32,7 @@ class Spot:
 @dataclass(frozen=True, slots=True)
 class Member:
     name: str
-    spot: Spot
+    spot: SourcePosition
     value: DocumentValue
 
 
@@ -44,7 +44,7 @@ class DocumentValue:
     """
 
     kind: Kind
-    spot: Spot
+    spot: SourcePosition
     members: tuple[Member, ...] = ()
     items: tuple[DocumentValue, ...] = ()
     literal: Any = None

@@ -180,7 +180,7 @@ def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
             member.add_key_error(f"`{key}` answers nothing: write a request line such as `GET /Asset`, or a method that the route calls{near}")
 
 
-def filled(expect: ConfigNode) -> Iterator[ConfigNode]:
+def expected_members(expect: ConfigNode) -> Iterator[ConfigNode]:
     """Yield the members of the expectation, of its requests and of its event."""
     for member in expect.members.values():
         yield member
@@ -193,7 +193,7 @@ def check_expected(node: ConfigNode) -> None:
     expect = node.child("expect")
     if isinstance(expect.value, dict) and not expect.members.keys() - {"reason"}:
         expect.add_key_error(f"`expect` is empty: write `{BY_KIND[node.kind]}`, `skipped: true` or `dead`")
-    for member in filled(expect):
+    for member in expected_members(expect):
         if member.value is None and member.name != "body":
             member.add_key_error(f"`{member.name}` has no value: write one, or leave it out")
     for one, other in CONFLICTS:

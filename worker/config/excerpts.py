@@ -16,7 +16,7 @@ HOLDERS = frozenset({"auth", "headers"})
 NO_SECRETS = frozenset({"type", "client", "client_id", "scopes", "algorithm", "digest", "header", "in", "method", "path"})
 TEMPLATED = ("{{", "<<")
 PAIR = re.compile(r"(?P<name>[\w.-]+)(?P<between>[\"']?\s*:\s*)(?P<value>[^\s,}#][^,}#]*)")
-WIDEST = 160  # characters; of a longer line only the part near the place is shown
+MAX_WIDTH = 160  # characters; of a longer line only the part near the place is shown
 
 
 class Excerpts:
@@ -32,9 +32,9 @@ class Excerpts:
 
     def mask(self, root: ConfigNode) -> None:
         """Hide the literal credentials of a readable file; in other files, hide everything that looks like a credential."""
-        self._masked[root.file.name] = list(credentials(root))
+        self._masked[root.file.name] = list(credential_spans(root))
 
-    def shown(self, problem: Problem) -> Problem:
+    def with_excerpt(self, problem: Problem) -> Problem:
         """The problem with its line and without the value of any variable."""
         message = self._variables.scrub(problem.message)
         lines = self._texts.get(problem.file, "").splitlines()
@@ -42,7 +42,7 @@ class Excerpts:
             return replace(problem, message=message)
         column = max(problem.column, 1) - 1
         before, after = self._halves(problem.file, problem.line, lines[problem.line - 1], column)
-        excerpt, caret = near(before.replace("\t", " ") + after.replace("\t", " "), len(before))
+        excerpt, caret = excerpt_around(before.replace("\t", " ") + after.replace("\t", " "), len(before))
         return replace(problem, message=message, excerpt=excerpt, caret=caret)
 
     def _halves(self, file: str, number: int, line: str, column: int) -> tuple[str, str]:
@@ -71,13 +71,13 @@ class Excerpts:
         return redact_text(self._variables.scrub(text))
 
 
-def credentials(node: ConfigNode, *, inside: bool = False) -> Iterator[SourceSpan]:
+def credential_spans(node: ConfigNode, *, inside: bool = False) -> Iterator[SourceSpan]:
     """Yield the places of literal credentials: under `auth` and `headers`, and of members with a credential's name."""
     for key, child in node.children.items():
         named = isinstance(key, str) and (key in HOLDERS or is_secret_name(key))
         hidden = (inside or named) and key not in NO_SECRETS
         if child.children:
-            yield from credentials(child, inside=hidden)
+            yield from credential_spans(child, inside=hidden)
         elif isinstance(child.value, str | int | float) and ((hidden and is_literal(str(child.value), str(key))) or holds_login(str(child.value))):
             yield child.place
 
@@ -103,12 +103,12 @@ def line_start(text: str, number: int) -> int:
     return sum(map(len, text.splitlines(keepends=True)[: number - 1]))
 
 
-def near(line: str, caret: int) -> tuple[str, int]:
+def excerpt_around(line: str, caret: int) -> tuple[str, int]:
     """The line, or the part of a long one around the place, and the index of the place in it."""
     line = line.rstrip()
-    if len(line) <= WIDEST:
+    if len(line) <= MAX_WIDTH:
         return line, min(caret, len(line))
-    begin = max(0, min(caret - WIDEST // 2, len(line) - WIDEST))
+    begin = max(0, min(caret - MAX_WIDTH // 2, len(line) - MAX_WIDTH))
     ahead = "…" if begin else ""
-    behind = "…" if begin + WIDEST < len(line) else ""
-    return ahead + line[begin : begin + WIDEST] + behind, caret - begin + len(ahead)
+    behind = "…" if begin + MAX_WIDTH < len(line) else ""
+    return ahead + line[begin : begin + MAX_WIDTH] + behind, caret - begin + len(ahead)

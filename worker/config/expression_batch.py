@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.config.paths import NotSimple, Scope, ValuePath
+from worker.config.paths import NotSimple, PathScope, ValuePath
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import UNDEFINED, Question
 from worker.core.lookups import Needed
@@ -24,7 +24,7 @@ class BatchedExpression:
     path: ValuePath | None
     place: str
 
-    def read(self, scope: Scope) -> Any:
+    def read(self, scope: PathScope) -> Any:
         """Return the value or UNDEFINED; PENDING if the evaluator has to answer."""
         if self.path is None:
             return PENDING
@@ -45,7 +45,7 @@ class ExpressionBatch:
         self._expressions.append(expression)
         return len(self._expressions) - 1
 
-    async def values(self, scope: Scope, evaluator: Evaluator) -> Sequence[Any]:
+    async def values(self, scope: PathScope, evaluator: Evaluator) -> Sequence[Any]:
         """Return one value for each expression. Raises `ExpressionError` with the place of the first failed expression, `EvaluatorUnavailable`."""
         values = [expression.read(scope) for expression in self._expressions]
         pending = [index for index, value in enumerate(values) if value is PENDING]
@@ -55,7 +55,7 @@ class ExpressionBatch:
                 values[index] = value
         return values
 
-    async def _ask(self, pending: Sequence[BatchedExpression], scope: Scope, evaluator: Evaluator) -> list[Any]:
+    async def _ask(self, pending: Sequence[BatchedExpression], scope: PathScope, evaluator: Evaluator) -> list[Any]:
         names = frozenset[str]().union(*(expression.variables for expression in pending))
         bindings = {name: value for name in names if (value := scope.binding(name)) is not UNDEFINED}
         try:

@@ -60,30 +60,30 @@ def literal_errors(pieces: Sequence[Token]) -> Iterator[LiteralError]:
         if token.kind == "regex" and (wrong := regex_problem(token.text)):
             yield LiteralError(wrong, token.start)
         if token.kind == "regex" and after.kind == "word" and after.start == token.end:
-            yield LiteralError(f"the regular expression `{shown(token.text)}` has the flag `{after.text}`; valid are i and m", after.start)
+            yield LiteralError(f"the regular expression `{shortened(token.text)}` has the flag `{after.text}`; valid are i and m", after.start)
     for argument in picture_arguments(pieces):
         if argument.picture is not None and (wrong := picture_problem(argument.function, argument.picture, argument.options)):
             yield LiteralError(wrong, argument.start)
 
 
-def culprits(error: str, pieces: Sequence[Token]) -> str:
+def possible_causes(error: str, pieces: Sequence[Token]) -> str:
     """Return the end of a sentence about a run's error: the regular expressions or pictures that can cause it; empty for any other error.
 
     Their text comes from the expression and never from data.
     """
     if "Invalid regex" in error or MATCHES_NOTHING in error:
-        found = [f"`{shown(token.text)}`" for token in pieces if token.kind == "regex"]
+        found = [f"`{shortened(token.text)}`" for token in pieces if token.kind == "regex"]
     elif ABOUT_A_PICTURE.search(error):
-        found = [named(argument) for argument in picture_arguments(pieces)]
+        found = [argument_name(argument) for argument in picture_arguments(pieces)]
     else:
         found = []
     return f": {' or '.join(dict.fromkeys(found))}" if found else ""
 
 
-def named(argument: PictureArgument) -> str:
+def argument_name(argument: PictureArgument) -> str:
     if argument.picture is None:
         return f"the picture that {argument.function} is given at run time"
-    return f"`{shown(argument.picture)}` of {argument.function}"
+    return f"`{shortened(argument.picture)}` of {argument.function}"
 
 
 def regex_problem(text: str) -> str | None:
@@ -91,7 +91,7 @@ def regex_problem(text: str) -> str | None:
     error = trial(f'$contains("", {text})')
     if error is None or "Invalid regex" not in error:
         return None
-    return f"the regular expression `{shown(text)}` cannot be used: {regex_reason(error)}"
+    return f"the regular expression `{shortened(text)}` cannot be used: {regex_reason(error)}"
 
 
 def regex_reason(error: str) -> str:
@@ -101,7 +101,7 @@ def regex_reason(error: str) -> str:
 
 def picture_problem(function: str, picture: str, options: str = "") -> str | None:
     """Return a sentence if a function of JSONata cannot use a picture."""
-    name = f"the picture `{shown(picture)}` of {function} cannot be used"
+    name = f"the picture `{shortened(picture)}` of {function} cannot be used"
     if function in DATES and (unknown := unknown_component(picture)):
         return f"{name}: there is no component `{unknown}`; valid are {' '.join(COMPONENTS)} ({UNKNOWN_COMPONENT})"
     error = trial(TRIALS[function].format(orjson.dumps(picture).decode() + options))
@@ -184,5 +184,5 @@ def trial(text: str) -> str | None:
     return None
 
 
-def shown(text: str) -> str:
+def shortened(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

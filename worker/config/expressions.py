@@ -14,8 +14,8 @@ from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
 from worker.config.expression_literals import literal_errors
 from worker.config.lookup_calls import call_problems
-from worker.config.mappings import Absent, Composer, Gap, MissingRule, Place, concatenate, settled
-from worker.config.paths import Scope, simple_path
+from worker.config.mappings import AbsentValue, Composer, Gap, MemberPlace, MissingRule, concatenate, required_value
+from worker.config.paths import PathScope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
 from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, tokens
@@ -46,7 +46,7 @@ class CompiledTemplate:
         self._missing = missing
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
-        return settled(self._part(await self._batch.values(Scope(context, bindings), evaluator)), self._missing)
+        return required_value(self._part(await self._batch.values(PathScope(context, bindings), evaluator)), self._missing)
 
 
 class CompiledCondition:
@@ -57,7 +57,7 @@ class CompiledCondition:
         self._batch = batch
 
     async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
-        return truth(self._part(await self._batch.values(Scope(context, bindings), evaluator)))
+        return to_boolean(self._part(await self._batch.values(PathScope(context, bindings), evaluator)))
 
 
 def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
@@ -66,7 +66,7 @@ def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing
     composer = Composer(
         missing, lambda text, where, place: text_part(text, where, place, compilation, whole=missing == "fail" or place.optional), compilation.problems
     )
-    part = composer.part(value, location, Place((name,) if name else ()))
+    part = composer.part(value, location, MemberPlace((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
     return CompiledTemplate(part, compilation.batch, missing)
@@ -74,16 +74,16 @@ def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing
 
 def compile_expression(text: str, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
     """One JSONata text, without braces or in one pair of them. Raises `ConfigError`."""
-    part, batch = bare_part(text, location, name)
+    part, batch = single_expression_part(text, location, name)
     return CompiledTemplate(part, batch, missing)
 
 
 def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
     """Compile a condition, like `compile_expression`."""
-    return CompiledCondition(*bare_part(text, location))
+    return CompiledCondition(*single_expression_part(text, location))
 
 
-def bare_part(text: str, location: SourceLocation, member: str = "") -> tuple[Part, ExpressionBatch]:
+def single_expression_part(text: str, location: SourceLocation, member: str = "") -> tuple[Part, ExpressionBatch]:
     compilation = Compilation()
     try:
         embedded = whole_expression(text) or Embedded(text, 0)
@@ -99,14 +99,14 @@ def bare_part(text: str, location: SourceLocation, member: str = "") -> tuple[Pa
     return part, compilation.batch
 
 
-def text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> Part:
+def text_part(text: str, location: SourceLocation, place: MemberPlace, compilation: Compilation, *, whole: bool) -> Part:
     """Compile a text. `whole`: in a longer text every expression must yield a value; otherwise the text has a gap there."""
     try:
         single = whole_expression(text)
         pieces = parts(text)
     except Unclosed as error:
         compilation.problems.append(location.problem(str(error), error.start))
-        return nothing
+        return yield_nothing
     if single:
         return expression_part(single, location, compilation, place.member)
     return concatenate(
@@ -123,25 +123,25 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     except ExpressionSyntaxError as error:
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in text else ""
         compilation.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
-        return nothing
+        return yield_nothing
     compilation.problems += [location.problem(error.message, embedded.start + error.offset) for error in literal_errors(tuple(tokens(text)))]
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
     compilation.problems += call_problems(text, embedded.start, location)
     index = compilation.batch.add(BatchedExpression(text, variables, simple_path(text), f"`{member}`: {place}" if member else place))
-    absent = Absent((Gap(place, member),))
+    absent = AbsentValue((Gap(place, member),))
     return partial(value_or_absent, index, absent)
 
 
-def value_or_absent(index: int, absent: Absent, values: Sequence[Any]) -> Any:
+def value_or_absent(index: int, absent: AbsentValue, values: Sequence[Any]) -> Any:
     value = values[index]
     return absent if value is UNDEFINED else value
 
 
-def nothing(_given: Any) -> Any:
+def yield_nothing(_given: Any) -> Any:
     return UNDEFINED
 
 
-def truth(value: Any) -> bool:
+def to_boolean(value: Any) -> bool:
     """`$boolean`: a list is true when one of its members is."""
-    return any(map(truth, value)) if isinstance(value, list) else bool(value)
+    return any(map(to_boolean, value)) if isinstance(value, list) else bool(value)

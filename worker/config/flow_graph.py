@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from worker.config.automation import Method, Runbook, Step
 from worker.config.config_node import ConfigNode
-from worker.config.graph import Edges, after, round_trip
+from worker.config.graph import Edges, reachable_from, shortest_cycle
 from worker.config.run_templates import names_in
 from worker.config.run_values import RunTemplate
 from worker.core.suggest import choices
@@ -17,7 +17,7 @@ USED = ("path", "query", "body", "reason", "find", "set", "publish", "input", "f
 def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
     """Check the graph. `node`: the runbook's; every step that it names exists."""
     edges = {name: targets(step) for name, step in runbook.steps.items()}
-    beyond = {name: after(name, edges) for name in edges}
+    beyond = {name: reachable_from(name, edges) for name in edges}
     reached = {runbook.first} | beyond[runbook.first]
     steps = node.child("steps")
     for name in edges:
@@ -28,7 +28,7 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
     for name in [name for name, (_, inside) in elements.items() if name in inside]:
         steps.child(name).child("do").add_error(f"an element of `{name}` leads to `{name}` again: end its steps where the element is done")
         return
-    endless = check_ends(runbook, {name: following(step) for name, step in runbook.steps.items()}, looping, steps)
+    endless = check_ends(runbook, {name: next_steps(step) for name, step in runbook.steps.items()}, looping, steps)
     check_pauses(runbook, [name for name in looping if name not in endless], beyond, steps)
     for name, step in runbook.steps.items():
         before = [other for other in edges if name in beyond[other]]
@@ -42,10 +42,10 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
 
 def targets(step: Step) -> list[str]:
     """Return the steps that a step may lead to, with the steps of its elements."""
-    return [*following(step), *([step.each.first] if step.each is not None else [])]
+    return [*next_steps(step), *([step.each.first] if step.each is not None else [])]
 
 
-def following(step: Step) -> list[str]:
+def next_steps(step: Step) -> list[str]:
     """Return the steps that may follow a step."""
     return [*(branch.go for branch in step.go), *([step.on_failure] if step.on_failure is not None else [])]
 
@@ -63,21 +63,21 @@ def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: 
     reported: set[str] = set()
     for name in looping:
         if name not in ends and name not in reported:
-            reported |= after(name, edges)
-            way = " → ".join(round_trip(name, edges))
+            reported |= reachable_from(name, edges)
+            way = " → ".join(shortest_cycle(name, edges))
             steps.child(name).add_key_error(f"the steps {way} never end: give one of them a branch or an `on_failure` that leads out")
     return reported
 
 
 def check_pauses(runbook: Runbook, looping: Collection[str], beyond: Mapping[str, Collection[str]], steps: ConfigNode) -> None:
     """Warn of a loop in which no step waits: it repeats as fast as the answers arrive."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for name in looping:
         loop = {other for other in looping if other in beyond[name] and name in beyond[other]}
-        if name not in told and not any(runbook.steps[other].wait is not None for other in loop):
-            way = " → ".join(round_trip(name, {other: targets(runbook.steps[other]) for other in runbook.steps}))
+        if name not in reported and not any(runbook.steps[other].wait is not None for other in loop):
+            way = " → ".join(shortest_cycle(name, {other: targets(runbook.steps[other]) for other in runbook.steps}))
             steps.child(name).add_warning(f"the steps {way} repeat without a pause: put a step with `wait` between two rounds", key=True)
-        told |= loop
+        reported |= loop
 
 
 def outputs(step: Step) -> set[str]:

@@ -20,28 +20,28 @@ def starts(runbook: Runbook) -> list[str]:
     return [*found, f"POST /runbooks/{runbook.name}"] if runbook.endpoint else found
 
 
-def described(step: Step) -> str:
+def step_label(step: Step) -> str:
     """The step in a few words."""
     match step:
         case Step(end=str() as end):
-            told = f"ends, {end}"
+            label = f"ends, {end}"
         case Step(method=Method() as method):
-            told = f"{method.full_name} ({method.verb})"
+            label = f"{method.full_name} ({method.verb})"
         case Step(action=Action() as action):
-            told = f"{action.name} on {step.client}"
+            label = f"{action.name} on {step.client}"
         case Step(wait=float() as seconds):
-            told = f"waits {format_duration(seconds)}"
+            label = f"waits {format_duration(seconds)}"
         case Step(publish=Publication() as publication):
-            told = f"publishes to exchange {publication.exchange}"
+            label = f"publishes to exchange {publication.exchange}"
         case Step(start=SubRunbook() as started):
-            told = f"starts runbook {started.runbook}{' and waits for its end' if started.waits else ''}"
+            label = f"starts runbook {started.runbook}{' and waits for its end' if started.waits else ''}"
         case Step(each=ForEach() as each):
-            told = f"for each {each.item}{f', {each.parallel} at a time' if each.parallel > 1 else ''}"
+            label = f"for each {each.item}{f', {each.parallel} at a time' if each.parallel > 1 else ''}"
         case Step(sets=names) if names:
-            told = f"sets {', '.join(names)}"
+            label = f"sets {', '.join(names)}"
         case _:
-            told = "which way?"
-    return f"{step.name}: {told}"
+            label = "which way?"
+    return f"{step.name}: {label}"
 
 
 def edges(step: Step) -> Iterator[tuple[str, str]]:
@@ -49,11 +49,11 @@ def edges(step: Step) -> Iterator[tuple[str, str]]:
     if step.each is not None:
         yield step.each.first, "each"
     for branch in step.go:
-        yield branch.go, shortened(branch.label) if branch.when is not None else "else" if len(step.go) > 1 else ""
+        yield branch.go, label_text(branch.label) if branch.when is not None else "else" if len(step.go) > 1 else ""
     if step.on_failure is not None:
         yield step.on_failure, "on failure"
 
 
-def shortened(text: str) -> str:
+def label_text(text: str) -> str:
     plain = re.sub(r"\s+", " ", text.strip().removeprefix("{{").removesuffix("}}")).strip()
     return plain if len(plain) <= LABEL_LENGTH else plain[: LABEL_LENGTH - 1] + "…"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 Edges = Mapping[str, Collection[str]]
 
 
-def after(start: str, edges: Edges) -> set[str]:
+def reachable_from(start: str, edges: Edges) -> set[str]:
     """Return the names that can follow `start`, including `start` itself if it is in a loop."""
     found: set[str] = set()
     waiting = list(edges[start])
@@ -19,7 +19,7 @@ def after(start: str, edges: Edges) -> set[str]:
     return found
 
 
-def round_trip(name: str, edges: Edges) -> list[str]:
+def shortest_cycle(name: str, edges: Edges) -> list[str]:
     """The shortest way from a name back to itself."""
     ways = [[name]]
     seen: set[str] = set()

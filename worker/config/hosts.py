@@ -18,13 +18,13 @@ NO_NAME = "has a host that is no name: letters, digits, `-` and `_`, with single
 HOST_FORM = "must be `host` or `host:port`, such as intranet.example or 10.0.0.5:8080"
 
 
-def internal(address: IPAddress) -> bool:
+def is_internal(address: IPAddress) -> bool:
     """Whether an address is not one of the public internet: private, loopback, link-local, shared, multicast, unspecified, reserved, or a cloud's metadata."""
     reached = read_address(str(address))
     return reached is None or not is_public(reached)
 
 
-def written_address(host: str) -> IPAddress | None:
+def literal_ip(host: str) -> IPAddress | None:
     """The IP address that a URL has as its host; None for a name."""
     try:
         return ip_address(host.partition("%")[0])
@@ -34,25 +34,25 @@ def written_address(host: str) -> IPAddress | None:
 
 def is_host(host: str) -> bool:
     """Whether the text is an IP address or may be a host name, in ASCII as in a URL. yarl also accepts spaces and empty labels."""
-    if written_address(host) is not None:
+    if literal_ip(host) is not None:
         return True
     name = host.removesuffix(".")
     return NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME and all(0 < len(label) <= LONGEST_LABEL for label in name.split("."))
 
 
-def numeric(host: str) -> bool:
+def is_numeric_host(host: str) -> bool:
     """Whether a host is an ambiguous spelling of an IPv4 address (`127.1`, `0x7f000001`, `2130706433`): systems read them differently."""
-    return written_address(host) is None and NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+    return literal_ip(host) is None and NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
 
 
 def local(host: str) -> bool:
     """Whether a host is an internal address, or a name for this machine."""
-    address = written_address(host)
+    address = literal_ip(host)
     name = host.rstrip(".").lower()
-    return internal(address) if address is not None else name == "localhost" or name.endswith(".localhost")
+    return is_internal(address) if address is not None else name == "localhost" or name.endswith(".localhost")
 
 
-def allowed(host: str, port: int | None, allow_hosts: tuple[tuple[str, int | None], ...]) -> bool:
+def is_allowed(host: str, port: int | None, allow_hosts: tuple[tuple[str, int | None], ...]) -> bool:
     """Whether an entry of `allow_hosts` names this host, and this port or none."""
     return any(name == host.rstrip(".").lower() and only in {None, port} for name, only in allow_hosts)
 
@@ -60,7 +60,7 @@ def allowed(host: str, port: int | None, allow_hosts: tuple[tuple[str, int | Non
 def host_entry(text: str) -> tuple[str, int | None]:
     """`host` or `host:port` as (host in lower case without brackets, port or None). Raises ValueError with a sentence."""
     entry = text.strip()
-    address = written_address(entry)
+    address = literal_ip(entry)
     if address is not None:
         return str(address), None
     if "/" in entry or "@" in entry or "*" in entry or not entry:
@@ -72,9 +72,9 @@ def host_entry(text: str) -> tuple[str, int | None]:
         url, host, port = URL(), None, None
     if not host or url.raw_path not in {"", "/"} or url.query_string or url.fragment or (port is not None and not 1 <= port <= HIGHEST_PORT):
         raise ValueError(HOST_FORM)
-    if numeric(host):
+    if is_numeric_host(host):
         raise ValueError("is an ambiguous address: write all four numbers, such as 127.0.0.1")
-    address = written_address(host)
+    address = literal_ip(host)
     if not is_host(host):
         raise ValueError(HOST_FORM)
     return (str(address) if address is not None else host.rstrip(".").lower()), port

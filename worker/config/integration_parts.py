@@ -25,7 +25,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class PagingRule:
     """How the worker requests the further pages of a list: exactly one of `link` (the header `Link`), `next`, `page` and `cursor`.
 
     `next`: the path of the next page's address in an answer; `page`: the query parameter that counts from `first`; `cursor`: the query parameter that takes the

@@ -16,7 +16,7 @@ SECRET_FILE = re.compile(r"\$\{file:[^{}\n]*\}")
 REFERENCE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}?")
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-OWN = "WORKER_"
+WORKER_PREFIX = "WORKER_"
 OWN_FILE = re.compile(r"WORKER_\w+_FILE")
 SCRUBBED_FROM = 4  # characters; a shorter value may be part of an ordinary word
 
@@ -40,7 +40,7 @@ class Variables:
     def __init__(self, environment: Mapping[str, str], secrets: Path, *, placeholders: bool = False) -> None:
         """`placeholders`: a placeholder text replaces each variable that is not set."""
         self._placeholders = placeholders
-        self._environment = {name: value for name, value in environment.items() if not name.startswith(OWN)}
+        self._environment = {name: value for name, value in environment.items() if not name.startswith(WORKER_PREFIX)}
         self._own_files = {name: Path(os.path.realpath(path.strip())) for name, path in environment.items() if OWN_FILE.fullmatch(name) and path.strip()}
         self._secrets = secrets
         self._given: dict[str, str] = {}
@@ -87,8 +87,10 @@ class Variables:
                 f"`${{{name}}}` is not the name of an environment variable: use capitals, digits and underscores; write `$${{` for the characters themselves",
                 start,
             )
-        if name.startswith(OWN):
-            raise Unfilled(f"`${{{name}}}` is a setting of the worker, which route files cannot read; use a name that does not begin with {OWN}", start)
+        if name.startswith(WORKER_PREFIX):
+            raise Unfilled(
+                f"`${{{name}}}` is a setting of the worker, which route files cannot read; use a name that does not begin with {WORKER_PREFIX}", start
+            )
         if name not in self._environment and self._placeholders:
             return placeholder(name)
         if name not in self._environment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 CODE = re.compile(r"\b([A-Z]\d{4})\b")
-RAISED_BY_THE_AUTHOR = frozenset(("D3137", "D3141"))
+AUTHOR_ERRORS = frozenset(("D3137", "D3141"))
 SENTENCES = {
     "D1001": "a number is out of range",
     "D1002": "the operand of a minus sign is not a number",
@@ -100,7 +100,7 @@ def explain(complaint: str, literals: frozenset[str]) -> str:
     """Return a sentence for an engine's error, with its code. It keeps the text of $error and $assert if the expression holds it (`literals`)."""
     found = CODE.search(complaint)
     code = found[1] if found else ""
-    if code in RAISED_BY_THE_AUTHOR and (text := complaint.split(": ", 1)[-1]) in literals:
+    if code in AUTHOR_ERRORS and (text := complaint.split(": ", 1)[-1]) in literals:
         return f"{text} ({code})"
     if "Invalid regex" in complaint:
         return "a regular expression cannot be used"

@@ -21,9 +21,9 @@ from worker.config.excerpts import Excerpts
 from worker.config.interpolation import SECRET_FILE, Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
-from worker.config.own_queues import check_own_queues
-from worker.config.references import Compared, References
+from worker.config.references import CatalogueOverride, References
 from worker.config.routes import FILES, Routes
+from worker.config.state_queues import check_state_queues
 from worker.config.table_source import TableSource
 from worker.config.tables import SECTION, read_tables, share_tables
 from worker.config.validation import validate
@@ -38,13 +38,13 @@ SUFFIXES = frozenset((".yaml", ".yml"))
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Exclusions:
     """Files and definitions that are not read: names of files, and pairs of a file and the line of a definition's key."""
 
     files: frozenset[str] = frozenset()
     definitions: frozenset[tuple[str, int]] = frozenset()
 
-    def with_more(self, problems: Iterable[Problem], definitions: Iterable[ConfigNode], *, whole_files: bool) -> LeftOut:
+    def with_more(self, problems: Iterable[Problem], definitions: Iterable[ConfigNode], *, whole_files: bool) -> Exclusions:
         """Return this with the definitions that hold these mistakes; with the whole file if `whole_files`, or if a mistake is outside of all definitions."""
         nodes = list(definitions)
         texts = {node.file.name: node.file.text for node in nodes}
@@ -55,7 +55,7 @@ class LeftOut:
                 left.add((problem.file, key_line(holding[-1])))
             else:  # a mistake in a CSV file belongs to the route files that name it
                 files |= {name for name, text in texts.items() if problem.file not in texts and Path(problem.file).name in text} or {problem.file}
-        return LeftOut(frozenset(files), frozenset(left))
+        return Exclusions(frozenset(files), frozenset(left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ class CompiledDirectory:
     warnings: tuple[Problem, ...] = ()
 
 
-def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False) -> Routes:
+def load_routes(
+    directory: Path, environment: Mapping[str, str], secrets: Path, compared: CatalogueOverride | None = None, *, placeholders: bool = False
+) -> Routes:
     """Compile all `*.yaml` and `*.yml` files of the directory. Raises `ConfigError` with every error of every file.
 
     `compared`: a catalogue to check the routes against, instead of the clients' own. `placeholders`: accept variables and secrets that are not set, for
@@ -82,7 +84,13 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, 
 
 
 def compile_directory(
-    directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False, left: LeftOut = LeftOut()
+    directory: Path,
+    environment: Mapping[str, str],
+    secrets: Path,
+    compared: CatalogueOverride | None = None,
+    *,
+    placeholders: bool = False,
+    left: Exclusions = Exclusions(),
 ) -> CompiledDirectory:
     """Compile like `load_routes`, without the parts in `left`; mistakes are part of the result."""
     variables = Variables(environment, secrets, placeholders=placeholders)
@@ -98,11 +106,11 @@ def compile_directory(
     routes = replace(compile_routes(definitions, tables, compared), tables={name: table.rows for name, table in tables.items()})
     files = tuple(str(path.relative_to(directory.parent)) for path in route_files(directory))
     if problems:
-        shown = tuple(sorted(set(map(excerpts.shown, problems))))
-        return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.shown, warnings)))))
-    known = KnownSecrets(credentials(routes, variables))
+        shown = tuple(sorted(set(map(excerpts.with_excerpt, problems))))
+        return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.with_excerpt, warnings)))))
+    known = KnownSecrets(credential_values(routes, variables))
     sources = {node.name: source_of(node, variables) for node in definitions} | {FILES: digest_of(routes)}
-    found = tuple(sorted(set(map(excerpts.shown, warnings))))
+    found = tuple(sorted(set(map(excerpts.with_excerpt, warnings))))
     filled = known.with_more(values_of(routes, variables))
     return CompiledDirectory(replace(routes, warnings=found, sources=sources, secrets=known, filled=filled), (), tuple(definitions), files, found)
 
@@ -178,7 +186,7 @@ def definitions_of(root: ConfigNode) -> Iterator[ConfigNode]:
             section.add_error(f"`{kind}` must be a mapping from names to definitions")
 
 
-def compile_routes(definitions: list[ConfigNode], tables: Mapping[str, TableSource], compared: Compared | None = None) -> Routes:
+def compile_routes(definitions: list[ConfigNode], tables: Mapping[str, TableSource], compared: CatalogueOverride | None = None) -> Routes:
     """Compiles the valid part of each definition: an error in one member does not hide the errors of others."""
     compiled: dict[str, Any] = {kind: {} for kind in KINDS}
     catalogue = load()
@@ -204,13 +212,13 @@ def compile_routes(definitions: list[ConfigNode], tables: Mapping[str, TableSour
     check_names(definitions)
     check_clients(References(catalogue, definitions))
     check_queues(definitions, routes)
-    check_own_queues(definitions, routes)
+    check_state_queues(definitions, routes)
     check_exchanges(definitions, routes)
     check_shared_secrets(definitions)
     return routes
 
 
-def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
+def credential_values(routes: Routes, variables: Variables) -> Iterator[str | None]:
     """The content of secret files, variables whose name says that they are secret, and the literal credentials of route files."""
     yield from (value for value, reference in variables.given.items() if reference.startswith("${file:") or is_secret_name(reference))
     for client in routes.clients.values():

@@ -13,7 +13,7 @@ from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build
 from worker.config.mappings import MissingRule
 from worker.config.node_values import template
-from worker.config.parameters import Checks, missing_path, named, own_parameters, path_nodes, query_nodes
+from worker.config.parameters import ParameterRules, allowed_names, missing_path, own_parameters, path_nodes, query_nodes
 from worker.config.value_types import Parameters
 
 Match = Annotated[
@@ -35,7 +35,7 @@ class FindDefinition(Definition):
 
 
 def compile_find(
-    definition: FindDefinition | None, sent: Checks, node: ConfigNode, make: Callable[[ConfigNode, MissingRule], Template] = template
+    definition: FindDefinition | None, sent: ParameterRules, node: ConfigNode, make: Callable[[ConfigNode, MissingRule], Template] = template
 ) -> Find | None:
     """Compile the GET of the entity that `sent` is about; `make` compiles the values."""
     if definition is None:
@@ -48,10 +48,10 @@ def compile_find(
             node.add_key_error(f"Halo has no list of {entity} to look in: leave `find` out")
             return None
         listing = sent.catalogue.unknown(entity, "GET")
-    listing = listing.accepting(named(sent.allow_unknown))
+    listing = listing.accepting(allowed_names(sent.allow_unknown))
     if listing.listing is None:
         node.add_key_error(f"{listing.entity} is one record, not a list to look in: leave `find` out")
-    checks = Checks(sent.catalogue, listing, sent.allow_unknown, own_parameters(listing))
+    checks = ParameterRules(sent.catalogue, listing, sent.allow_unknown, own_parameters(listing))
     path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
     for name in missing_path(checks, path):
         node.add_key_error(f"`find` needs `{name}` under `path`")

@@ -27,14 +27,14 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Absent(Undefined):
+class AbsentValue(Undefined):
     """The absent value, with its reasons."""
 
     gaps: tuple[Gap, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MemberPlace:
     """The place of a value in the document that a template makes. `optional`: it may be missing."""
 
     path: tuple[str, ...] = ()
@@ -50,27 +50,27 @@ class Composer(Generic[G]):
     """Compiles values; `compile_text` compiles one text."""
 
     missing: MissingRule
-    compile_text: Callable[[str, SourceLocation, Place], Callable[[G], Any]]
+    compile_text: Callable[[str, SourceLocation, MemberPlace], Callable[[G], Any]]
     problems: list[Problem]
 
-    def part(self, value: Any, location: SourceLocation, place: Place) -> Callable[[G], Any]:
-        """Return the function that makes the value, or `Absent`."""
+    def part(self, value: Any, location: SourceLocation, place: MemberPlace) -> Callable[[G], Any]:
+        """Return the function that makes the value, or `AbsentValue`."""
         if isinstance(value, str):
             return self.compile_text(value, location, place)
         if isinstance(value, Mapping):
             return self._mapping(value, location, place)
         if isinstance(value, list):
-            items = [self.part(item, location.child(index), Place((*place.path, str(index)))) for index, item in enumerate(value)]
+            items = [self.part(item, location.child(index), MemberPlace((*place.path, str(index)))) for index, item in enumerate(value)]
             return partial(made_list, items, self.missing)
         return partial(literal_value, value)
 
-    def _mapping(self, value: Mapping[Any, Any], location: SourceLocation, place: Place) -> Callable[[G], Any]:
+    def _mapping(self, value: Mapping[Any, Any], location: SourceLocation, place: MemberPlace) -> Callable[[G], Any]:
         members: dict[str, tuple[Callable[[G], Any], bool]] = {}
         for key, member in value.items():
             name, optional = member_name(str(key))
             if name in members:
                 self.problems.append(location.child(key).problem(f"`{name}` is given twice: with and without `{MARK}`"))
-            members[name] = self.part(member, location.child(key), Place((*place.path, name), optional)), optional
+            members[name] = self.part(member, location.child(key), MemberPlace((*place.path, name), optional)), optional
         return partial(made_mapping, members, self.missing)
 
 
@@ -83,7 +83,7 @@ def made_list(items: Sequence[Callable[[G], Any]], missing: MissingRule, given: 
     if missing == "null":
         return [None if isinstance(result, Undefined) else result for result in results]
     gaps = [gap for result in results for gap in gaps_of(result)] if missing == "fail" else ()
-    return Absent(tuple(gaps)) if gaps else [result for result in results if not isinstance(result, Undefined)]
+    return AbsentValue(tuple(gaps)) if gaps else [result for result in results if not isinstance(result, Undefined)]
 
 
 def made_mapping(members: Mapping[str, tuple[Callable[[G], Any], bool]], missing: MissingRule, given: G) -> Any:
@@ -97,7 +97,7 @@ def made_mapping(members: Mapping[str, tuple[Callable[[G], Any], bool]], missing
             made[name] = None
         elif missing == "fail" and not optional:
             gaps += gaps_of(result)
-    return Absent(gaps) if gaps else made
+    return AbsentValue(gaps) if gaps else made
 
 
 def member_name(key: str) -> tuple[str, bool]:
@@ -108,17 +108,17 @@ def member_name(key: str) -> tuple[str, bool]:
 
 
 def gaps_of(result: Any) -> tuple[Gap, ...]:
-    return result.gaps if isinstance(result, Absent) else ()
+    return result.gaps if isinstance(result, AbsentValue) else ()
 
 
-def settled(result: Any, missing: MissingRule) -> Any:
+def required_value(result: Any, missing: MissingRule) -> Any:
     """Return the value of a template; null for an absent value. Raises `ExpressionError` if no value may be missing."""
     if not isinstance(result, Undefined):
         return result
     if missing == "fail" and (gaps := gaps_of(result)):
-        told = [f"`{gap.member}` is missing: {gap.place} yields nothing" if gap.member else f"{gap.place} yields nothing" for gap in gaps[:SHOWN]]
+        reasons = [f"`{gap.member}` is missing: {gap.place} yields nothing" if gap.member else f"{gap.place} yields nothing" for gap in gaps[:SHOWN]]
         more = f"; and {len(gaps) - SHOWN} more" if len(gaps) > SHOWN else ""
-        raise ExpressionError("; ".join(told) + more)
+        raise ExpressionError("; ".join(reasons) + more)
     return None
 
 
@@ -132,7 +132,7 @@ def concatenate(pieces: Sequence[str | Callable[[G], Any]], *, whole: bool = Fal
 def made_text(pieces: Sequence[str | Callable[[G], Any]], whole: bool, given: G) -> Any:
     texts = [piece if isinstance(piece, str) else piece(given) for piece in pieces]
     if whole and (gaps := tuple(gap for text in texts for gap in gaps_of(text))):
-        return Absent(gaps)
+        return AbsentValue(gaps)
     return "".join(map(as_text, texts))
 
 

@@ -89,10 +89,10 @@ def claims_json(body: Any, headers: Mapping[str, Any]) -> bool:
 
 def default_kind(body: Any) -> BodyKind:
     """The kind that the shape of the body implies."""
-    return "text" if isinstance(body, str) and not is_alone(body) else "json"
+    return "text" if isinstance(body, str) and not keeps_type(body) else "json"
 
 
-def is_alone(text: str) -> bool:
+def keeps_type(text: str) -> bool:
     """Whether a text is one variable or expression, which keeps its type."""
     try:
         pieces = split(text.strip())

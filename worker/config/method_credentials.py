@@ -53,7 +53,7 @@ def last_name(text: str) -> str:
 
 def check_login_method(method: Method, node: ConfigNode) -> None:
     """Add an error for each variable of a login: a login belongs to no run. Also add an error for answers that hold no token."""
-    for each in texts(node):
+    for each in text_nodes(node):
         for piece in pieces(each):
             if not isinstance(piece, Embedded):
                 each.add_error(f"`<<{piece.text.strip()}>>` has no value here: the worker logs in for all runs; write ${{NAME}} or ${{file:NAME}}", piece.start)
@@ -64,13 +64,13 @@ def check_login_method(method: Method, node: ConfigNode) -> None:
             node.child(name).add_key_error(f"`{name}` is not for a method that logs in")
 
 
-def texts(node: ConfigNode) -> Iterator[ConfigNode]:
+def text_nodes(node: ConfigNode) -> Iterator[ConfigNode]:
     """Every text of a method that is filled in."""
     if isinstance(node.value, str) and node.name != "output":
         yield node
     for key, child in node.children.items():
         if key != "output":
-            yield from texts(child)
+            yield from text_nodes(child)
 
 
 def pieces(node: ConfigNode) -> list[Embedded | Reference]:

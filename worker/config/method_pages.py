@@ -8,7 +8,7 @@ from pydantic import Field
 
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition
-from worker.config.integration_parts import Pages
+from worker.config.integration_parts import PagingRule
 from worker.config.node_values import compile_variable_path
 from worker.config.value_types import Text, VariableText
 from worker.config.variables import MemberPart, VariablePath, parse_variable
@@ -43,7 +43,7 @@ class PagesDefinition(Definition):
     max: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="Maximum pages of one call; a longer list fails the call.")
 
 
-def compile_pages(definition: PagesDefinition | None, verb: str, query: frozenset[str], node: ConfigNode) -> Pages | None:
+def compile_pages(definition: PagesDefinition | None, verb: str, query: frozenset[str], node: ConfigNode) -> PagingRule | None:
     """Compile `pages`; None without it, and after errors. `query`: the parameters that the method sets; a cursor replaces one of them after the first page."""
     if definition is None:
         return None
@@ -60,7 +60,7 @@ def compile_pages(definition: PagesDefinition | None, verb: str, query: frozense
         node.child("page").add_error(f"`{parameter}` is set under `query` too: leave it out there, or set `first`")
     follows = None if definition.next == LINK else answer_path(node.child("next"))
     value = answer_path(node.child("cursor").child("value"))
-    return Pages(
+    return PagingRule(
         items_of(node.child("items")),
         definition.max,
         link=definition.next == LINK,

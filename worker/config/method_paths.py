@@ -29,7 +29,7 @@ def compile_method_path(node: ConfigNode) -> tuple[str | RunTemplate, ...]:
     except ConfigError as error:
         node.file.problems.extend(error.problems)
         return ()
-    if complaint := misshapen("".join(part if isinstance(part, str) else FILLED for part in made)):
+    if complaint := path_problem("".join(part if isinstance(part, str) else FILLED for part in made)):
         node.add_error(f"`path` {complaint}")
     return tuple(made)
 
@@ -90,7 +90,7 @@ class ShiftedLocation:
         return self._node.fill(text)
 
 
-def misshapen(shape: str) -> str | None:
+def path_problem(shape: str) -> str | None:
     """The error in a path without its variables, or None."""
     if not shape.startswith("/"):
         return "must begin with `/`"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from worker.config.config_node import ConfigNode
 from worker.config.references import References, check_reference
 from worker.config.routes import Routes, Subscriber
-from worker.core.route_names import meant
-from worker.core.topology import AmqpExchange, is_own, order_lock, order_room, outlet, work_topology
+from worker.core.route_names import routes_of_name
+from worker.core.topology import AmqpExchange, event_exchange, is_own, order_lock, order_queue, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NAME_CHARACTERS = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
-LONGEST = 100
+MAX_NAME = 100
 OWN_NAMES = frozenset(("clients", "integrations"))
 
 
@@ -22,8 +22,8 @@ def check_names(definitions: Sequence[ConfigNode]) -> None:
     """Check that names have plain characters, and are unique among clients, among integrations, and among all routes."""
     seen: dict[tuple[str, str], ConfigNode] = {}
     for node in definitions:
-        if not NAME.fullmatch(node.name) or len(node.name) > LONGEST:
-            node.add_key_error(f"`{node.name}` cannot be a name: {NAME_CHARACTERS}, at most {LONGEST}")
+        if not NAME.fullmatch(node.name) or len(node.name) > MAX_NAME:
+            node.add_key_error(f"`{node.name}` cannot be a name: {NAME_CHARACTERS}, at most {MAX_NAME}")
         first = seen.setdefault((node.kind if node.kind in OWN_NAMES else "routes", node.name), node)
         if first is not node:
             node.add_key_error(f"the name `{node.name}` is taken: it is defined under `{first.kind}` in {first.reference()}")
@@ -63,7 +63,7 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
     """Check that each queue and its companions have one consumer, and that no route declares such a queue for events or results: its arguments would differ."""
     owners: dict[str, QueueConsumer] = {}
     for consumer in queue_consumers(definitions, routes):
-        if check_own(consumer.queue, consumer.queue_node):
+        if check_not_reserved(consumer.queue, consumer.queue_node):
             continue
         for name in dict.fromkeys((consumer.queue, *consumer.companions)):
             owner = owners.setdefault(name, consumer)
@@ -71,7 +71,7 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
                 consumer.queue_node.add_error(f"the queue `{name}` {owner.owns}: each {consumer.noun} needs its own")
                 break
     for name, exchange, queue in served_queues(definitions, routes):
-        if not check_own(name, queue) and name in owners:
+        if not check_not_reserved(name, queue) and name in owners:
             owner = owners[name]
             bind = "`bind`" if owner.noun == "publisher" else "`start.bind`"
             mend = f"give the {owner.noun} a {bind} to the exchange `{exchange}`"
@@ -81,13 +81,13 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
 def served_queues(definitions: Sequence[ConfigNode], routes: Routes) -> Iterator[tuple[str, str, ConfigNode]]:
     """The queues that routes declare for others to consume: name, exchange and place."""
     for node in definitions:
-        if node.kind == "subscribers" and (subscriber := first_of(node, routes)) and subscriber.queue is not None:
+        if node.kind == "subscribers" and (subscriber := first_subscriber(node, routes)) and subscriber.queue is not None:
             yield subscriber.queue, subscriber.exchange, node.child("queue") if "queue" in node else node.child("publish").child("queue")
         elif node.kind == "publishers" and (publisher := routes.publishers.get(node.name)) and publisher.result and publisher.result.queue:
             yield publisher.result.queue, publisher.result.exchange, node.child("result").child("queue")
 
 
-def check_own(queue: str, node: ConfigNode) -> bool:
+def check_not_reserved(queue: str, node: ConfigNode) -> bool:
     """Whether a route names a queue of the worker's own, which is an error."""
     own = is_own(queue)
     if own:
@@ -105,9 +105,9 @@ def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
                 place.add_error(f"the exchange `{exchange.name}` has the type {kind} in {first.reference()} and {exchange.type} here: write the same `type`")
 
 
-def first_of(node: ConfigNode, routes: Routes) -> Subscriber | None:
+def first_subscriber(node: ConfigNode, routes: Routes) -> Subscriber | None:
     """Return the subscriber of this definition; over several clients that of the first: all have the same exchange and queue."""
-    return next((routes.subscribers[name] for name in meant(node.name, routes.subscribers)), None)
+    return next((routes.subscribers[name] for name in routes_of_name(node.name, routes.subscribers)), None)
 
 
 def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchange, ConfigNode]]:
@@ -115,22 +115,22 @@ def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchang
     if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
         yield from ((source.exchange, node.child("bind").child(index)) for index, source in enumerate(publisher.bind))
         if publisher.result is not None:
-            yield outlet(publisher.result.exchange), node.child("result")
-    elif node.kind == "subscribers" and (subscriber := first_of(node, routes)):
-        yield outlet(subscriber.exchange), node.child("publish")
+            yield event_exchange(publisher.result.exchange), node.child("result")
+    elif node.kind == "subscribers" and (subscriber := first_subscriber(node, routes)):
+        yield event_exchange(subscriber.exchange), node.child("publish")
     elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)):
         yield from ((source.exchange, node.child("start").child("bind").child(index)) for index, source in enumerate(runbook.bind))
         published = [(step.publish.exchange, step.name) for step in runbook.steps.values() if step.publish is not None]
-        yield from ((outlet(exchange), node.child("steps").child(name).child("publish")) for exchange, name in published)
+        yield from ((event_exchange(exchange), node.child("steps").child(name).child("publish")) for exchange, name in published)
     elif node.kind == "webhooks" and (webhook := routes.webhooks.get(node.name)) and webhook.exchange:
-        yield outlet(webhook.exchange), node.child("publish")
+        yield event_exchange(webhook.exchange), node.child("publish")
 
 
 def queue_consumers(definitions: Sequence[ConfigNode], routes: Routes) -> Iterator[QueueConsumer]:
     """Every route that consumes from a queue, in the order of the files."""
     for node in definitions:
         if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
-            waiting = (order_room(publisher.queue), order_lock(publisher.queue)) if publisher.has_waiting_queue else ()
+            waiting = (order_queue(publisher.queue), order_lock(publisher.queue)) if publisher.has_waiting_queue else ()
             beside = (*companions(publisher.queue), *waiting)
             yield QueueConsumer(node, node.child("queue"), publisher.queue, beside)
         elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)) and runbook.queue:

@@ -25,7 +25,7 @@ DATES = frozenset(("lastupdatefromdate", "lastupdatetodate"))
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class ParameterRules:
     """The rules for parameters. `own`: query parameters that the worker sets, in lower case."""
 
     catalogue: Catalogue
@@ -34,7 +34,7 @@ class Checks:
     own: frozenset[str] = frozenset()
 
 
-def named(allow_unknown: Unknown) -> list[str]:
+def allowed_names(allow_unknown: Unknown) -> list[str]:
     """The query parameters that a route's `allow_unknown` names."""
     return allow_unknown if isinstance(allow_unknown, list) else []
 
@@ -44,7 +44,7 @@ def find_operation(route: ConfigNode, catalogue: Catalogue, entity: str, method:
     message = ""
     for find in (catalogue.find, catalogue.unknown) if allow_unknown is True else (catalogue.find,):
         try:
-            return find(entity, method).accepting(named(allow_unknown))
+            return find(entity, method).accepting(allowed_names(allow_unknown))
         except (UnknownEntity, MethodNotAllowed) as error:
             message = str(error)
     route.child("entity").add_error(message)
@@ -59,13 +59,13 @@ def own_parameters(operation: Operation, *, by_date: bool = False) -> frozenset[
     return (PAGING if listing.paged else frozenset()) | (DATES if by_date else frozenset())
 
 
-def request_parameters(node: ConfigNode, checks: Checks) -> RequestParameters:
+def request_parameters(node: ConfigNode, checks: ParameterRules) -> RequestParameters:
     """The parameters under `path` and `query`."""
     path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
     return RequestParameters({name: template(member) for name, member in path.items()}, {name: template(member) for name, member in query.items()})
 
 
-def path_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
+def path_nodes(node: ConfigNode, checks: ParameterRules) -> Mapping[str, ConfigNode]:
     """The node of each path parameter, by its published name."""
     published = {name.lower(): name for name in checks.operation.path_parameters}
     found: dict[str, ConfigNode] = {}
@@ -116,7 +116,7 @@ def unknown_path_parameter(operation: Operation, name: str) -> str:
     return f"{operation.entity} has no path parameter `{name}`{near}"
 
 
-def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
+def query_nodes(node: ConfigNode, checks: ParameterRules) -> Mapping[str, ConfigNode]:
     """The node of each query parameter, by its published name."""
     found: dict[str, ConfigNode] = {}
     for name, member in node.members.items():
@@ -133,12 +133,12 @@ def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
     return found
 
 
-def missing_path(checks: Checks, given: Iterable[str]) -> list[str]:
+def missing_path(checks: ParameterRules, given: Iterable[str]) -> list[str]:
     """Return the parameters of the path without a source."""
     return [name for name in checks.operation.path_parameters if name not in set(given)]
 
 
-def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> Iterable[str]:
+def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: ParameterRules) -> Iterable[str]:
     """Check that a mapping has only these keys, and parameters that the operation knows. Return the path parameters that it supplies."""
     if isinstance(node.value, list):
         node.add_error(f"`{node.name}` must be a mapping with {', '.join(keys)}, or one JSONata text")
@@ -147,11 +147,11 @@ def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> 
             member.add_key_error(f"unknown key `{name}` in `{node.name}`; valid are {', '.join(keys)}")
         elif name in {"path", "query"} and not isinstance(member.value, (dict, str)):
             member.add_error(f"`{name}` must be a mapping (names and values)")
-    query_nodes(unmarked(node.child("query")), checks)
-    return path_nodes(unmarked(node.child("path")), checks)
+    query_nodes(without_optional_marks(node.child("query")), checks)
+    return path_nodes(without_optional_marks(node.child("path")), checks)
 
 
-def unmarked(node: ConfigNode) -> ConfigNode:
+def without_optional_marks(node: ConfigNode) -> ConfigNode:
     """Return the mapping by the names of its members, without the `?` of optional members."""
     return replace(node, children={member_name(name)[0]: member for name, member in node.members.items()})
 
@@ -161,7 +161,7 @@ def supplies_any_path(node: ConfigNode) -> bool:
     return node.exists and (not isinstance(node.value, dict) or isinstance(node.value.get("path"), str))
 
 
-def require_path(route: ConfigNode, checks: Checks, given: Iterable[str], holder: str) -> None:
+def require_path(route: ConfigNode, checks: ParameterRules, given: Iterable[str], holder: str) -> None:
     """Add an error for the parameters of the path without a source."""
     if missing := missing_path(checks, given):
         names = " and ".join(f"`{name}`" for name in missing)

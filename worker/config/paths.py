@@ -14,7 +14,7 @@ PATH = re.compile(rf"\s*(?:(?P<variable>\$\w*)(?P<rest>(?:\s*\.\s*{STEP})*)|(?P<
 RESERVED = frozenset(("and", "or", "in", "null", "true", "false", "function"))
 
 
-class Scope:
+class PathScope:
     """The context of several expressions, and their variables. It converts each variable once, when an expression first reads it."""
 
     def __init__(self, context: Any, bindings: Mapping[str, Any]) -> None:
@@ -40,7 +40,7 @@ class ValuePath:
         self.root = root
         self.steps = steps
 
-    def read(self, scope: Scope) -> Any:
+    def read(self, scope: PathScope) -> Any:
         """The value itself (not a copy), or UNDEFINED. Raises `NotSimple`."""
         value = scope.context if self.root is None else scope.binding(self.root)
         for step in self.steps:

@@ -14,7 +14,7 @@ from worker.config.definition import Definition, build, compile_members
 from worker.config.examples import Examples, compile_examples
 from worker.config.lookups import FindDefinition, compile_find
 from worker.config.node_values import transform
-from worker.config.parameters import Checks, check_transform, find_operation, request_parameters, require_path, supplies_any_path
+from worker.config.parameters import ParameterRules, check_transform, find_operation, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
 from worker.config.required import compile_required
 from worker.config.routes import Publisher
@@ -110,7 +110,7 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
     operation = find_operation(node, catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
-    checks = Checks(catalogue, operation, definition.allow_unknown)
+    checks = ParameterRules(catalogue, operation, definition.allow_unknown)
     request = request_parameters(node.child("request"), checks)
     check_payload(node, checks, request.path)
     return build(
@@ -143,7 +143,7 @@ def check_find(definition: PublisherDefinition, node: ConfigNode) -> None:
         node.child("in_doubt").add_key_error("`in_doubt: repeat` is for routes without `find`")
 
 
-def check_payload(route: ConfigNode, checks: Checks, supplied: Iterable[str]) -> None:
+def check_payload(route: ConfigNode, checks: ParameterRules, supplied: Iterable[str]) -> None:
     """Check that a mapping under `transform` supplies the required members; a JSONata text and the message are known only at run time."""
     node = route.child("transform")
     path = check_transform(node, SHAPE, checks)

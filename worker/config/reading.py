@@ -10,7 +10,7 @@ from worker.catalogue.operation import Operation
 from worker.config.children import compile_parents
 from worker.config.compiled import RequestParameters
 from worker.config.config_node import ConfigNode
-from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
+from worker.config.parameters import ParameterRules, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.reports import compile_report, report_operation
 from worker.config.subscribers import SubscriberDefinition
 
@@ -52,7 +52,7 @@ def list_reading(definition: SubscriberDefinition, node: ConfigNode, catalogue: 
     if operation is None or (definition.for_each is not None and parents is None):
         return None
     changes = resolve_changes(definition, operation if parents is None else parents.operation, node)
-    checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date" and parents is None))
+    checks = ParameterRules(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date" and parents is None))
     request = request_parameters(node.child("request"), checks)
     input_transform = node.child("input_transform")
     supplied = {*request.path, *check_transform(input_transform, ("path", "query"), checks)}

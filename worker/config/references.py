@@ -15,7 +15,7 @@ from worker.core.suggest import choices
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class CatalogueOverride:
     """A catalogue that replaces those of all clients, or of one."""
 
     catalogue: Catalogue
@@ -35,7 +35,7 @@ class References:
     integrations: Mapping[str, Integration] = field(default_factory=dict)
     complete: bool = True
     customers: Mapping[str, CustomerRows] = field(default_factory=dict)
-    compared: Compared | None = None
+    compared: CatalogueOverride | None = None
 
     def catalogue_of(self, client: str | None) -> Catalogue:
         """Return the catalogue for the routes of a client: that of its own OpenAPI file, if it names one."""

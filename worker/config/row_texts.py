@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.config.interpolation import Unfilled, Variables
 from worker.config.template_lexer import OPEN
-from worker.core.known_secrets import SHORTEST
+from worker.core.known_secrets import MIN_SECRET
 from worker.core.suggest import choices
 
 COLUMN = r"\{\{\s*\$customer\s*\.\s*(?:`([^`]+)`|([^\W\d]\w*))\s*\}\}"
@@ -19,7 +19,7 @@ UNSAFE = re.compile(r"[{}<>\x00-\x1f\x7f]|\$\Z")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FORM = "`${file:folder/{{ $customer.column }}}`"
 ABSENT = "customer.invalid"
-"""Replaces a value if there is no sound row."""
+"""Replaces a value if there is no valid row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,6 @@ def value_of(piece: RowPiece, row: Mapping[str, Any], variables: Variables) -> s
         secret = variables.fill(reference)
     except Unfilled as error:
         raise UnusableCell(f"the column `{piece.column}` of this row: {error}") from None
-    if len(secret) < SHORTEST:
-        raise UnusableCell(f"the column `{piece.column}` of this row: the secret has fewer than {SHORTEST} characters, so it could not be masked in logs")
+    if len(secret) < MIN_SECRET:
+        raise UnusableCell(f"the column `{piece.column}` of this row: the secret has fewer than {MIN_SECRET} characters, so it could not be masked in logs")
     return reference

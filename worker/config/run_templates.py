@@ -14,9 +14,9 @@ from typing import Any
 import structlog
 
 from worker.config.expression_batch import ExpressionBatch
-from worker.config.expressions import Compilation, expression_part, nothing
-from worker.config.mappings import Composer, MissingRule, Place, as_text, concatenate, settled
-from worker.config.paths import Scope
+from worker.config.expressions import Compilation, expression_part, yield_nothing
+from worker.config.mappings import Composer, MemberPlace, MissingRule, as_text, concatenate, required_value
+from worker.config.paths import PathScope
 from worker.config.run_values import RunTemplate, Values
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
@@ -60,7 +60,7 @@ class CompiledRunTemplate:
         return self._names
 
     async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        return settled(self._part(RunInput(values, await self._batch.values(Scope(values.context(), values.bindings), evaluator))), self._missing)
+        return required_value(self._part(RunInput(values, await self._batch.values(PathScope(values.context(), values.bindings), evaluator))), self._missing)
 
 
 class BoundRunTemplate:
@@ -87,10 +87,10 @@ def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION, mis
     compilation = Compilation()
     check_member_names(value, location, compilation)
 
-    def text_part(text: str, where: SourceLocation, place: Place) -> RunPart:
+    def text_part(text: str, where: SourceLocation, place: MemberPlace) -> RunPart:
         return run_text_part(text, where, place, compilation, whole=missing == "fail" or place.optional)
 
-    part = Composer(missing, text_part, compilation.problems).part(value, location, Place((name,) if name else ()))
+    part = Composer(missing, text_part, compilation.problems).part(value, location, MemberPlace((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
     return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch, missing)
@@ -147,7 +147,7 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
         check_member_names(member, place, compilation)
 
 
-def run_text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> RunPart:
+def run_text_part(text: str, location: SourceLocation, place: MemberPlace, compilation: Compilation, *, whole: bool) -> RunPart:
     """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text.
 
     `whole`: in a longer text every expression must yield a value. At an optional place a single missing variable yields nothing instead of null.
@@ -156,7 +156,7 @@ def run_text_part(text: str, location: SourceLocation, place: Place, compilation
         pieces = split(text)
     except Unclosed as error:
         compilation.problems.append(location.problem(str(error), error.start))
-        return nothing
+        return yield_nothing
     visible = [piece for piece in pieces if not isinstance(piece, LiteralText) or piece.text.strip()]
     if len(visible) == 1 and not isinstance(visible[0], LiteralText):
         part = piece_part(visible[0], location, compilation, place.member, alone=True)
@@ -202,7 +202,7 @@ def split_references(literal: LiteralText) -> list[LiteralText | Embedded | Refe
     return found
 
 
-def whole_value(text: str) -> bool:
+def is_single_value(text: str) -> bool:
     """Whether a text is exactly one variable or one expression, so that its value keeps its type. True for a broken text, which compilation reports."""
     try:
         visible = [piece for piece in split(text) if not isinstance(piece, LiteralText) or piece.text.strip()]
@@ -232,7 +232,7 @@ def piece_part(piece: Embedded | Reference, location: SourceLocation, compilatio
         return variable_part(name, alone=alone)
     message = "`<<…>>` must hold the name of a variable: letters, digits, spaces, `_`, `-` and `.`; write {{ '<<' }} for the characters themselves"
     compilation.problems.append(location.problem(message, piece.start))
-    return nothing
+    return yield_nothing
 
 
 def payload_part(piece: Reference, location: SourceLocation, compilation: Compilation, *, alone: bool) -> RunPart:
@@ -241,7 +241,7 @@ def payload_part(piece: Reference, location: SourceLocation, compilation: Compil
         path = parse_variable(piece.text)
     except VariableSyntaxError as error:
         compilation.problems.append(location.problem(f"`<<…>>` is not an expression of a variable: {error}", piece.start + error.column - 1))
-        return nothing
+        return yield_nothing
     return partial(payload_value, path, alone)
 
 

@@ -15,7 +15,7 @@ from worker.config.cron import Cron
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.examples import Examples, compile_examples
 from worker.config.flow_graph import check_flow_graph, targets
-from worker.config.graph import after
+from worker.config.graph import reachable_from
 from worker.config.mappings import member_name
 from worker.config.names import NAME, NAME_CHARACTERS
 from worker.config.node_values import request_variables
@@ -124,7 +124,7 @@ def methods_below(node: ConfigNode, references: References) -> list[str]:
     """Return the methods of the runbooks that this runbook starts, at any depth."""
     books = {each.name: each.child("steps").members.values() for each in references.definitions if each.kind == "runbooks"}
     started = {name: {step.child("start").value for step in steps} & books.keys() for name, steps in books.items()}
-    below = after(node.name, started) - {node.name} if node.name in started else set()
+    below = reachable_from(node.name, started) - {node.name} if node.name in started else set()
     return [method for name in below for step in books[name] if isinstance(method := step.child("method").value, str)]
 
 

@@ -42,7 +42,7 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": members | {SECTION: dict(SCHEMA)},
-        "$defs": {name: with_examples(as_written(definition), written.get(name, {})) for name, definition in shared["$defs"].items()},
+        "$defs": {name: with_examples(with_written_defaults(definition), written.get(name, {})) for name, definition in shared["$defs"].items()},
     }
 
 
@@ -52,13 +52,13 @@ def with_examples(definition: dict[str, Any], written: Mapping[str, Any]) -> dic
     return {**definition, "properties": properties}
 
 
-def as_written(schema: Any) -> Any:
+def with_written_defaults(schema: Any) -> Any:
     """The schema with its defaults as route files have them: durations with a unit, and no default instead of null."""
     if isinstance(schema, list):
-        return [as_written(item) for item in schema]
+        return [with_written_defaults(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: as_written(member) for name, member in schema.items() if (name, member) != ("default", None)}
+    made = {name: with_written_defaults(member) for name, member in schema.items() if (name, member) != ("default", None)}
     choices = made.get("anyOf", [])
     if {"type": "null"} in choices and len(choices) == 2:  # noqa: PLR2004  an optional member is absent rather than null, so that editors show its type
         made |= next(choice for choice in choices if choice != {"type": "null"})

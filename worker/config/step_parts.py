@@ -8,21 +8,21 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.config.config_node import ConfigNode
-from worker.config.control_steps import MOST_STARTS, ForEach, Publication, SubRunbook
+from worker.config.control_steps import MAX_STARTS, ForEach, Publication, SubRunbook
 from worker.config.definition import Compiled, Definition, mistake
-from worker.config.graph import after, round_trip
+from worker.config.graph import reachable_from, shortest_cycle
 from worker.config.mappings import MissingRule, member_name
 from worker.config.node_values import no_variable, optional_run_template, run_template
 from worker.config.references import References, check_reference
-from worker.config.run_templates import whole_value
+from worker.config.run_templates import is_single_value
 from worker.config.template_lexer import OPEN
 from worker.config.value_types import DURATION, Body, exchange_name, positive_seconds
 from worker.core.header_fields import is_reserved
 from worker.core.suggest import choices
 
 OWN_EXCHANGES = "halo."
-LONGEST_HEADER = 255  # bytes of AMQP's short string
-MOST_PARALLEL = 50
+MAX_HEADER = 255  # bytes of AMQP's short string
+MAX_PARALLEL = 50
 
 
 def wait(value: Any) -> Any:
@@ -61,8 +61,8 @@ class PublicationDefinition(Definition):
 
 def compile_publication(definition: PublicationDefinition, node: ConfigNode, missing: MissingRule) -> Publication:
     for name, member in node.child("headers").members.items():
-        if len(name.encode()) > LONGEST_HEADER:
-            member.add_key_error(f"the name of a header has at most {LONGEST_HEADER} bytes")
+        if len(name.encode()) > MAX_HEADER:
+            member.add_key_error(f"the name of a header has at most {MAX_HEADER} bytes")
         elif is_reserved(name):
             member.add_key_error(f"`{name}` cannot be the name of a header here: RabbitMQ or the worker gives it a meaning")
         elif isinstance(member.value, (dict, list)):
@@ -104,15 +104,15 @@ def warn_of_cycles(runbook: ConfigNode, references: References) -> None:
     books = {each.name: each for each in references.definitions if each.kind == "runbooks"}
     started = {name: {step.child("start").value for step in book.child("steps").members.values()} & books.keys() for name, book in books.items()}
     for step in runbook.child("steps").members.values():
-        if (first := step.child("start").value) in books and runbook.name in {first} | after(first, started):
-            way = " → ".join([runbook.name, *(round_trip(runbook.name, started)[1:])])
-            step.child("start").add_warning(f"the runbooks {way} start each other: the run fails where {MOST_STARTS} runs are below each other")
+        if (first := step.child("start").value) in books and runbook.name in {first} | reachable_from(first, started):
+            way = " → ".join([runbook.name, *(shortest_cycle(runbook.name, started)[1:])])
+            step.child("start").add_warning(f"the runbooks {way} start each other: the run fails where {MAX_STARTS} runs are below each other")
 
 
 def compile_each(members: Mapping[str, Any], node: ConfigNode, steps: tuple[str, ...], missing: MissingRule) -> ForEach:
     """Compile an iteration. `node`: the step; `members`: of its definition."""
     items, item, first = node.child("for_each"), members["item"], members["do"]
-    if not isinstance(items.value, list) and not (isinstance(items.value, str) and whole_value(items.value)):
+    if not isinstance(items.value, list) and not (isinstance(items.value, str) and is_single_value(items.value)):
         items.add_error('`for_each` must be one variable, one expression or a list: write "<<Items>>" or "{{ response.items }}"')
     if first is None:
         node.add_key_error("`do` is missing: the step that each element begins with")

@@ -18,13 +18,13 @@ from worker.config.control_steps import SubRunbook
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.lookups import FindDefinition, compile_find
 from worker.config.node_values import optional_run_template, run_template
-from worker.config.parameters import Checks, missing_path, named, path_nodes, query_nodes
+from worker.config.parameters import ParameterRules, allowed_names, missing_path, path_nodes, query_nodes
 from worker.config.references import References, check_reference
 from worker.config.required import compile_required
 from worker.config.run_templates import BoundRunTemplate
 from worker.config.run_values import RunTemplate
 from worker.config.step_parts import (
-    MOST_PARALLEL,
+    MAX_PARALLEL,
     Items,
     PublicationDefinition,
     RunValues,
@@ -90,7 +90,7 @@ class StepDefinition(Definition):
     )
     item: Text = Field(default="Item", alias="as", description="The variable that holds the element.", examples=["Order"])
     do: Text | None = Field(default=None, description="The first step of each element; its steps end where a step has no `next`, or at an `end`.")
-    parallel: Annotated[int, Field(ge=1, le=MOST_PARALLEL)] = Field(default=1, description="Maximum elements under way at once; 1 keeps their order.")
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = Field(default=1, description="Maximum elements under way at once; 1 keeps their order.")
     into: RunValues | None = Field(
         default=None,
         description="Variables that collect a value of each element, in the order of the list; the values see the element's variables at its end.",
@@ -239,11 +239,11 @@ def compile_action(context: StepContext) -> Action | None:
         return None
 
 
-def action_checks(action: Action, context: StepContext) -> Checks | None:
+def action_checks(action: Action, context: StepContext) -> ParameterRules | None:
     """Return the checks of the action's parameters; None if the client's API lacks the operation. The body is checked here."""
     catalogue, node, body = context.references.catalogue_of(context.definition.client), context.node, context.definition.body
     try:
-        operation = catalogue.find(action.entity, action.method).accepting(named(context.definition.allow_unknown))
+        operation = catalogue.find(action.entity, action.method).accepting(allowed_names(context.definition.allow_unknown))
     except (UnknownEntity, MethodNotAllowed) as error:
         node.child("action").add_error(f"the client's API lacks {action.name}: {error}")
         return None
@@ -257,10 +257,10 @@ def action_checks(action: Action, context: StepContext) -> Checks | None:
             node.child("body").add_key_error(f"{action.name} needs {need}")
     elif body is not None and not isinstance(body, str):
         node.child("body").add_error("`body` must be a mapping (names and values)")
-    return Checks(catalogue, operation, context.definition.allow_unknown)
+    return ParameterRules(catalogue, operation, context.definition.allow_unknown)
 
 
-def compile_parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, RunTemplate], Mapping[str, RunTemplate]]:
+def compile_parameters(node: ConfigNode, checks: ParameterRules) -> tuple[Mapping[str, RunTemplate], Mapping[str, RunTemplate]]:
     """Compile the parameters of the path and of the query."""
     path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
     for name in missing_path(checks, path):
@@ -268,7 +268,7 @@ def compile_parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, R
     return {name: run_template(member) for name, member in path.items()}, {name: run_template(member) for name, member in query.items()}
 
 
-def compile_step_find(context: StepContext, checks: Checks) -> Find | None:
+def compile_step_find(context: StepContext, checks: ParameterRules) -> Find | None:
     """Compile `find` like that of a publisher, but with the variables of the run."""
     definition, node = context.definition, context.node.child("find")
     if definition.find is not None and checks.operation.method != "POST":

@@ -57,10 +57,10 @@ def source_of(node: ConfigNode) -> TableSource:
     """Return one table; without rows after an error."""
     if isinstance(node.value, str):
         return csv_source(node)
-    return TableSource(written_rows(node), node.file.name, {key: (member.key_place or member.place).line for key, member in node.members.items()})
+    return TableSource(inline_rows(node), node.file.name, {key: (member.key_place or member.place).line for key, member in node.members.items()})
 
 
-def written_rows(node: ConfigNode) -> dict[str, Any]:
+def inline_rows(node: ConfigNode) -> dict[str, Any]:
     """Return the rows of a table in a route file; none after an error."""
     if not isinstance(node.value, dict) or not node.value:
         node.add_error(f"the table `{node.name}` must be a mapping from keys to values, or the name of a CSV file")

@@ -86,7 +86,7 @@ def ends_operand(token: Token, after_operand: bool) -> bool:
     return token.text in {")", "]", "}"} or (token.text in {"*", "%"} and not after_operand)
 
 
-def closing(text: str, start: int) -> int:
+def closing_offset(text: str, start: int) -> int:
     """The offset of the `}}` that closes the expression beginning at `start`. Raises `Unclosed`."""
     owed: list[str] = []
     for token in tokens(text, start):
@@ -111,7 +111,7 @@ def parts(text: str) -> list[LiteralText | Embedded]:
         if opening > start:
             found.append(LiteralText(text[start:opening], start))
         begin = opening + len(OPEN)
-        end = closing(text, begin)
+        end = closing_offset(text, begin)
         found.append(Embedded(text[begin:end], begin))
         start = end + 2
     if start < len(text):

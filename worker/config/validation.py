@@ -39,7 +39,7 @@ TYPES = {
 def validate(model: type[D], node: ConfigNode) -> D | None:
     """Return the definition with its variables filled in, or its valid part, or None."""
     unfilled: set[ConfigNode] = set()
-    given = filled(node, [model], unfilled)
+    given = fill_and_validate(node, [model], unfilled)
     if not isinstance(given, dict):
         node.add_error(f"`{node.name}` must be a mapping (names and values)")
         return None
@@ -53,14 +53,14 @@ def validate(model: type[D], node: ConfigNode) -> D | None:
     return valid_part(model, given, details, PLACEHOLDERS.get(node.kind, {}))
 
 
-def filled(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNode], mark: Compiled | None = None) -> Any:
+def fill_and_validate(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNode], mark: Compiled | None = None) -> Any:
     """Return the value with its variables filled in. Of texts with expressions only the literal parts are checked. Adds an error for unfillable variables."""
     mark = mark or next((found for found in map(mark_of, annotations) if found is not None and found.jsonata != "none"), None)
     value = node.value
     if mark is not None and mark.jsonata == "nowhere":
         return value
     if node.children:
-        members = {key: filled(child, member_types(annotations, key), unfilled, mark) for key, child in node.children.items()}
+        members = {key: fill_and_validate(child, member_types(annotations, key), unfilled, mark) for key, child in node.children.items()}
         return members if isinstance(value, dict) else list(members.values())
     if not isinstance(value, str):
         return value
@@ -123,7 +123,7 @@ def add_error(detail: ErrorDetails, model: type[Definition], node: ConfigNode) -
         place = descend(node, location)
         if detail["type"] == "union_tag_invalid":
             place = place.child("type")
-        message = sentence(detail["type"], detail["msg"], detail.get("ctx", {}) | {"tags": tags(model, location)})
+        message = error_sentence(detail["type"], detail["msg"], detail.get("ctx", {}) | {"tags": tags(model, location)})
         place.add_error(message if message.startswith("`") else f"{name_of(place)} {message}")
 
 
@@ -133,7 +133,7 @@ def name_of(node: ConfigNode) -> str:
     return f"item {last + 1} of `{node.path[-2]}`" if isinstance(last, int) else f"`{last}`"
 
 
-def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
+def error_sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
     """Return the mistake as a sentence's end that follows the name of the member."""
     match kind:
         case "mistake":

@@ -14,8 +14,8 @@ from worker.core.durations import PATTERN, format_duration, parse_duration
 from worker.core.header_names import HEADER
 from worker.core.topology import STANDARD_EXCHANGES
 
-LONGEST = 30 * 86400.0
-LONGEST_CALL = 600.0
+MAX_DURATION = 30 * 86400.0
+MAX_CALL_TIMEOUT = 600.0
 BROKER_NAME = re.compile(r"[^\x00-\x1f]{1,255}")
 
 
@@ -28,8 +28,8 @@ def seconds(value: Any) -> float:
     if not PATTERN.fullmatch(value.strip()):
         raise mistake("is not a duration: write a whole number and a unit, such as 500ms, 30s, 5m, 2h or 1d")
     parsed = parse_duration(value)
-    if parsed > LONGEST:
-        raise mistake(f"is longer than {format_duration(LONGEST)}")
+    if parsed > MAX_DURATION:
+        raise mistake(f"is longer than {format_duration(MAX_DURATION)}")
     return parsed
 
 
@@ -43,7 +43,7 @@ def positive_seconds(value: Any) -> float:
 def call_seconds(value: Any) -> float:
     """Return the seconds of a call. The message stays in flight during the call, and the broker limits that time."""
     parsed = positive_seconds(value)
-    if parsed > LONGEST_CALL:
+    if parsed > MAX_CALL_TIMEOUT:
         raise mistake("is longer than 10m, the longest that a call may take")
     return parsed
 

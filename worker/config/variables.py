@@ -81,11 +81,11 @@ class MatchPart:
         """The first such element of an array; it skips elements that are not objects."""
         if not isinstance(value, list):
             return NOTHING
-        matching = (item for item in value if isinstance(item, dict) and self.member in item and written(item[self.member], self.value))
+        matching = (item for item in value if isinstance(item, dict) and self.member in item and is_json_text_of(item[self.member], self.value))
         return next((PathResult(item, there=True) for item in matching), NOTHING)
 
 
-def written(value: Any, text: str) -> bool:
+def is_json_text_of(value: Any, text: str) -> bool:
     """Whether this text is the JSON text of a value, without quotes."""
     if isinstance(value, str):
         return value == text

@@ -28,14 +28,14 @@ from worker.core.errors import ConfigError, Problem
 
 MAX_DEPTH = 40
 MAX_CHARACTERS = 1_000_000
-LARGEST_INTEGER = 2**63
+MAX_INTEGER = 2**63
 PREFIX = "tag:yaml.org,2002:"
 CONSTRUCTED = frozenset(PREFIX + kind for kind in ("null", "bool", "int", "float"))
 QUOTE_VARIABLE = 'put a variable inside braces or brackets in quotes: {secret: "${NAME}"}'
 QUOTE_IT = 'put an expression that begins a value in quotes: "{{ … }}"'
 
 
-class Stop(Exception):
+class ParseAborted(Exception):
     """The rest of the file cannot be read after this error."""
 
 
@@ -43,11 +43,11 @@ def read_yaml(file: RouteFile) -> ConfigNode:
     """The root of the file. Raises `ConfigError` with every error; after an error of syntax the rest is not read."""
     if len(file.text) > MAX_CHARACTERS:
         raise ConfigError([Problem(file.name, 0, 0, f"the file has {len(file.text):,} characters; at most {MAX_CHARACTERS:,} are read")])
-    reader = Reader(file)
+    reader = NodeBuilder(file)
     root = ConfigNode(file)
     try:
         root = reader.root()
-    except Stop:
+    except ParseAborted:
         pass
     except MarkedYAMLError as error:
         reader.problems.append(syntax_problem(file, error))
@@ -59,7 +59,7 @@ def read_yaml(file: RouteFile) -> ConfigNode:
     return root
 
 
-class Reader:
+class NodeBuilder:
     """Builds nodes from the parser's events, and refuses every value that route files may not hold."""
 
     def __init__(self, file: RouteFile) -> None:
@@ -133,7 +133,7 @@ class Reader:
             value = self._yaml.constructor.construct_object(ScalarNode(tag, event.value))
         except ValueError:
             value = math.inf
-        too_large = isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER
+        too_large = isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER
         if isinstance(value, float) and not math.isfinite(value):
             self._add_error(event, "a number that JSON cannot hold; put it in quotes if it is text")
         elif too_large or (isinstance(value, float) and Decimal(event.value) != Decimal(repr(value))):
@@ -145,7 +145,7 @@ class Reader:
 
     def _stop(self, event: Event, message: str) -> NoReturn:
         self._add_error(event, message)
-        raise Stop
+        raise ParseAborted
 
 
 def place_of(event: Event) -> SourceSpan:

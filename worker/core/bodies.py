@@ -26,7 +26,7 @@ GZIP_START: Final = b"\x1f\x8b"
 GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15  # zlib's `wbits`
 GZIP_NAMES: Final = frozenset(("gzip", "x-gzip"))
 PLAIN: Final = frozenset(("", "identity", "7bit", "8bit", "binary"))  # the names from MIME mean no change either
-MOST_MEMBERS: Final = 1000  # of one gzip body: each member costs time, even an empty one
+MAX_MEMBERS: Final = 1000  # of one gzip body: each member costs time, even an empty one
 READ_CHARSETS: Final = re.compile(
     r"ascii|utf_(8|16|32)(_sig|_le|_be)?|latin_1|iso8859_\d{1,2}|cp(125\d|437|850|852|858|866|932|949)|koi8_[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5"
 )
@@ -162,8 +162,8 @@ class Unpacker:
         if len(part) < len(GZIP_START):
             return None
         self._members += 1
-        if self._members > MOST_MEMBERS:
-            raise Oversized(f"the body is compressed in more than {MOST_MEMBERS:,} parts; at most {MOST_MEMBERS:,} are read")
+        if self._members > MAX_MEMBERS:
+            raise Oversized(f"the body is compressed in more than {MAX_MEMBERS:,} parts; at most {MAX_MEMBERS:,} are read")
         return zlib.decompressobj(GZIP if gzipped else deflate_kind(part))
 
     def finish(self) -> None:

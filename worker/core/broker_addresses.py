@@ -23,7 +23,7 @@ def addresses_of(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
-def mistake_in(text: str) -> str | None:
+def problem_in(text: str) -> str | None:
     """The mistake in a list of addresses, None without one. The sentence quotes nothing of the list, which holds passwords."""
     addresses = addresses_of(text)
     several = len(addresses) > 1
@@ -64,7 +64,7 @@ def of_one_cluster(urls: list[URL]) -> str | None:
             return f"{which} have different users or passwords; the nodes of a cluster share their users: write the same in all"
         if url.scheme != first.scheme:
             return f"{which} mix amqp:// and amqps://; use amqps:// in all, so that no failure of a node takes the encryption away"
-    places = [place_of(url) for url in urls]
+    places = [host_and_port(url) for url in urls]
     if doubled := next((place for place in places if places.count(place) > 1), None):
         return (
             f"addresses {places.index(doubled) + 1} and {places.index(doubled, places.index(doubled) + 1) + 1} name the same host and port: name each node once"
@@ -78,7 +78,7 @@ def virtual_host(url: URL | str) -> str:
     return unquote(address.raw_path.removeprefix("/")) or "/"
 
 
-def place_of(url: URL | str) -> str:
+def host_and_port(url: URL | str) -> str:
     """Host and port of an address: the parts that may be shown."""
     address = URL(url) if isinstance(url, str) else url
     return f"{address.host_subcomponent}:{address.port or DEFAULT_PORTS.get(address.scheme, 0)}"

@@ -9,9 +9,9 @@ from worker.core.json_codec import MAX_BYTES, MAX_VALUES, weight
 from worker.core.message import Delivery
 from worker.core.topology import RUNS
 
-SAID: Final = re.compile(rb'"weighs":(\d{1,12})')
+STATED_WEIGHT: Final = re.compile(rb'"weighs":(\d{1,12})')
 """The member beside each packed text; a run that an older worker wrote has none."""
-HEAVIEST: Final = weight(MAX_BYTES, MAX_VALUES)
+MAX_WEIGHT: Final = weight(MAX_BYTES, MAX_VALUES)
 LIGHT: Final = 1024 * 1024  # bytes: about the memory of a small body's values, and a small body does not wait for memory either
 
 
@@ -20,5 +20,5 @@ def carried(delivery: Delivery) -> int:
     body = delivery.message.body
     if not delivery.queue.startswith(RUNS) or b'"weighs"' not in body:
         return 0
-    said = min(HEAVIEST, sum(map(int, SAID.findall(body))))
+    said = min(MAX_WEIGHT, sum(map(int, STATED_WEIGHT.findall(body))))
     return said if said > LIGHT else 0

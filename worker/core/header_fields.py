@@ -17,15 +17,15 @@ DEATHS = ("x-death", "x-first-death-", "x-last-death-")
 """The broker's history of dead-lettering. On a copy it would make the broker drop the message as a cycle."""
 COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
 """The broker writes these again at each delivery."""
-LARGEST_COUNT = 2**63 - 1  # the largest whole number of AMQP: sequences are nanoseconds
-LONGEST_NAME = 512  # characters of an exchange, a routing key or an id: AMQP allows 255 bytes of each
-LONGEST_REASON = 2000
+MAX_COUNT = 2**63 - 1  # the largest whole number of AMQP: sequences are nanoseconds
+MAX_NAME = 512  # characters of an exchange, a routing key or an id: AMQP allows 255 bytes of each
+MAX_REASON = 2000
 EARLIEST, LATEST = 1970, 9998  # years of a moment
 
 
 def count(value: Any) -> int | None:
     """A whole number from 0 to the largest of AMQP."""
-    return value if type(value) is int and 0 <= value <= LARGEST_COUNT else None
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def flag(value: Any) -> bool | None:
@@ -33,12 +33,12 @@ def flag(value: Any) -> bool | None:
 
 
 def name(value: Any) -> str | None:
-    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else None
+    return value if isinstance(value, str) and len(value) <= MAX_NAME else None
 
 
 def text(value: Any) -> str | None:
     """A text, cut at 2,000 characters: a longer one would take the room of the other headers."""
-    return value[:LONGEST_REASON] if isinstance(value, str) else None
+    return value[:MAX_REASON] if isinstance(value, str) else None
 
 
 def moment(value: Any) -> datetime | None:
@@ -73,7 +73,7 @@ class Field:
 
 def clean(value: str) -> str:
     """The text as a reader gets it back from the broker."""
-    return value.encode(errors="replace").decode()[:LONGEST_REASON]
+    return value.encode(errors="replace").decode()[:MAX_REASON]
 
 
 STATE = (

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 PIECE: Final = 1024 * 1024  # bytes read at once: some 10 ms
-LONGEST_HEAD: Final = 64 * 1024  # bytes before the list
+MAX_HEAD: Final = 64 * 1024  # bytes before the list
 BETWEEN: Final = b"},{"
 TRIES: Final = 4  # places to try as the end of a piece: the mark may be inside a record
 MARK: Final = "halo-worker: here the last piece of the list begins"
@@ -22,15 +22,15 @@ def loads(text: bytes) -> Any:
     if len(text) < 2 * PIECE:
         return orjson.loads(text)
     try:
-        found = in_pieces(text)
+        found = split_pieces(text)
     except orjson.JSONDecodeError:  # the error of the whole text names the right place
         found = None
     return orjson.loads(text) if found is None else found[0]
 
 
-def in_pieces(text: bytes) -> tuple[Any] | None:
+def split_pieces(text: bytes) -> tuple[Any] | None:
     """The value in a tuple; None where it finds no such list, or no place to cut it. Raises `orjson.JSONDecodeError`."""
-    start = text.find(b"[{", 0, LONGEST_HEAD) + 1
+    start = text.find(b"[{", 0, MAX_HEAD) + 1
     if not start or (name := list_name(text[:start])) is None:
         return None
     records: list[Any] = []

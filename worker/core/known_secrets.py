@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 from worker.core.redaction import MASK, MAX_DEPTH, is_secret_name, redact
 
-SHORTEST = 8  # characters; a shorter value would also mask parts of ordinary words
+MIN_SECRET = 8  # characters; a shorter value would also mask parts of ordinary words
 SHORTEST_IN_BASE64 = 8
 FEW = 200  # forms; with more of them it is faster to check each place of a text than to search for each form
 NONE: Mapping[str, set[str]] = {}
@@ -23,10 +23,10 @@ class KnownSecrets:
 
     def __init__(self, values: Iterable[str | None] = (), made: Mapping[str, set[str]] = NONE) -> None:
         """`made`: values with the forms that were made for them before."""
-        self._made = dict(made) | {value: forms_of(value) for value in values if value and len(value) >= SHORTEST and value not in made}
+        self._made = dict(made) | {value: forms_of(value) for value in values if value and len(value) >= MIN_SECRET and value not in made}
         self._forms = sorted(set().union(*self._made.values()), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, self._forms)) if len(self._forms) <= FEW else "")
-        self._by_start = by_start(self._forms)
+        self._by_start = forms_by_prefix(self._forms)
 
     @property
     def values(self) -> frozenset[str]:
@@ -44,8 +44,8 @@ class KnownSecrets:
 
     def _pieces(self, text: str) -> Iterator[str]:
         starts, begin = self._by_start, 0
-        for at in [at for at in range(len(text) - SHORTEST + 1) if text[at : at + SHORTEST] in starts]:
-            found = next((form for form in starts[text[at : at + SHORTEST]] if text.startswith(form, at)), None)
+        for at in [at for at in range(len(text) - MIN_SECRET + 1) if text[at : at + MIN_SECRET] in starts]:
+            found = next((form for form in starts[text[at : at + MIN_SECRET]] if text.startswith(form, at)), None)
             if found is not None and at >= begin:
                 yield text[begin:at]
                 yield MASK
@@ -68,11 +68,11 @@ class KnownSecrets:
                 return value
 
 
-def by_start(forms: Iterable[str]) -> dict[str, list[str]]:
-    """The forms by their first `SHORTEST` characters, longest first, as they are given. No form is shorter."""
+def forms_by_prefix(forms: Iterable[str]) -> dict[str, list[str]]:
+    """The forms by their first `MIN_SECRET` characters, longest first, as they are given. No form is shorter."""
     found: dict[str, list[str]] = {}
     for form in forms:
-        found.setdefault(form[:SHORTEST], []).append(form)
+        found.setdefault(form[:MIN_SECRET], []).append(form)
     return found
 
 

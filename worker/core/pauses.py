@@ -58,7 +58,7 @@ class Pauses:
             raise Undecodable(f"a member of the paused routes is missing or wrong: {error!r}") from None
 
 
-def told_pause(pause: Pause) -> str:
+def pause_sentence(pause: Pause) -> str:
     """The pause as a phrase: since when, by whom and why."""
     since = datetime.fromtimestamp(pause.since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return f"paused since {since} by {pause.by}{f': {pause.reason}' if pause.reason else ''}"

@@ -15,12 +15,12 @@ def permits_queue(tenant: str) -> str:
     return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}.permits"
 
 
-def minted_mark(tenant: str) -> str:
+def issuer_marker(tenant: str) -> str:
     """The queue that holds a message while a replica issues permits."""
     return f"{permits_queue(tenant)}.minted"
 
 
-def mint_lock(tenant: str) -> str:
+def issuer_lock(tenant: str) -> str:
     return f"{permits_queue(tenant)}.lock"
 
 
@@ -39,4 +39,4 @@ def permits_topology(tenant: str) -> Topology:
     def short(name: str, length: int) -> Queue:
         return Queue(name, {"x-queue-type": "quorum", "x-max-length": length, "x-expires": DAY})
 
-    return Topology(queues=(short(permits_queue(tenant), PERMITS_MAX), short(minted_mark(tenant), 1), short(pause_queue(tenant), 1)))
+    return Topology(queues=(short(permits_queue(tenant), PERMITS_MAX), short(issuer_marker(tenant), 1), short(pause_queue(tenant), 1)))

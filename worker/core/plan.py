@@ -73,7 +73,7 @@ class PlannedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class MemberDifference:
     """A member of a record in Halo that a write changes. `absent`: the record does not have it now."""
 
     record: str
@@ -103,7 +103,7 @@ class Plan:
     runbook: str = ""
     wake: Mapping[str, Any] | None = None
     unanswered: Sequence[str] = ()
-    diff: Sequence[Difference] | None = None
+    diff: Sequence[MemberDifference] | None = None
     asked: Sequence[PlannedRequest] = ()
 
     def as_object(self, number: int) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 FIRST = 30.0  # seconds
-LONGEST = 3600.0
-MOST = 50  # states that are remembered
+MAX_INTERVAL = 3600.0
+MAX_STATES = 50  # states that are remembered
 
 
 class Repeats:
@@ -18,9 +18,9 @@ class Repeats:
         at, pause = self._states.get(state, (now, 0.0))
         if now < at:
             return False
-        pause = FIRST if not pause or now > at + pause else min(2 * pause, LONGEST)
+        pause = FIRST if not pause or now > at + pause else min(2 * pause, MAX_INTERVAL)
         self._states.pop(state, None)
-        while len(self._states) >= MOST:
+        while len(self._states) >= MAX_STATES:
             del self._states[next(iter(self._states))]
         self._states[state] = (now + pause, pause)
         return True

@@ -24,7 +24,7 @@ PROCESS = re.compile(rb"\x83X(?:[vd](?P<size>..)|[ws](?P<short>.))(?P<node>reply
 KEY_BYTES = 16
 REPLIES = ("replies.*",)
 RESERVED = ("amq.", "halo.")
-LONGEST_ADDRESS = 255  # bytes of a routing key in AMQP
+MAX_ADDRESS = 255  # bytes of a routing key in AMQP
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,20 @@ class ResultTarget:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRule:
-    """The queues that a sender's `reply_to` may name besides direct reply-to. `patterns`: names in which `*` matches any text. `taken`: queues of routes."""
+    """The queues that a sender's `reply_to` may name besides direct reply-to. `patterns`: names in which `*` matches any text. `closed`: queues of routes."""
 
     patterns: tuple[str, ...] = REPLIES
-    taken: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
 
     def refusal(self, address: str) -> str:
         """Why the worker sends no reply to this address; empty if it may."""
         if address.startswith(DIRECT):
             return "" if is_direct(address) else "RabbitMQ makes no such address for a direct reply"
-        if len(address.encode(errors="replace")) > LONGEST_ADDRESS or not address.isprintable():
+        if len(address.encode(errors="replace")) > MAX_ADDRESS or not address.isprintable():
             return "it cannot be the name of a queue"
         if address.startswith(RESERVED):
             return "it begins with `amq.` or `halo.`"
-        if address in self.taken:
+        if address in self.closed:
             return "it is a queue of a route"
         if not any(matches(pattern, address) for pattern in self.patterns):
             return f"it fits none of {', '.join(self.patterns)}" if self.patterns else "the route allows no queue"
@@ -90,9 +90,9 @@ def result_of(outcome: Outcome, settlement: Settlement, route: str, state: Deliv
     about: dict[str, Any] = {"route": route, "message_id": state.message_id}
     match settlement:
         case Ack():
-            told = {"reason": outcome.detail} if isinstance(outcome, Skipped) else {}
+            details = {"reason": outcome.detail} if isinstance(outcome, Skipped) else {}
             done = {"id": outcome.record, "status": outcome.status} if isinstance(outcome, Done) else {}
-            body = {"outcome": "skipped" if isinstance(outcome, Skipped) else "done"} | about | done | told
+            body = {"outcome": "skipped" if isinstance(outcome, Skipped) else "done"} | about | done | details
         case Bury(dead_class, reason, status):
             body = {"outcome": "dead"} | about | {"status": status, "class": dead_class.value, "reason": reason}
         case _:
@@ -103,5 +103,5 @@ def result_of(outcome: Outcome, settlement: Settlement, route: str, state: Deliv
 def result_id(route: str, delivery: Delivery, state: DeliveryState) -> str:
     """The message id of a result: the same for every copy of the message, a different one after an operator's replay."""
     _, message_id, content = identity_of(delivery)
-    told: Sequence[Any] = (route, state.origin or message_id, content.hex(), state.replays, state.replay)
-    return blake2b(ascii(told).encode(), digest_size=16).hexdigest()
+    identity: Sequence[Any] = (route, state.origin or message_id, content.hex(), state.replays, state.replay)
+    return blake2b(ascii(identity).encode(), digest_size=16).hexdigest()

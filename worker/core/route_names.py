@@ -18,7 +18,7 @@ def defined_name(route: str) -> str:
     return route.partition(CLIENT)[0]
 
 
-def meant(name: str, known: Iterable[str]) -> list[str]:
+def routes_of_name(name: str, known: Iterable[str]) -> list[str]:
     """The routes that a name means: the route itself, or the routes of all its clients; sorted."""
     names = set(known)
     return [name] if name in names else sorted(each for each in names if CLIENT in each and defined_name(each) == name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from worker.core.route_names import meant
+from worker.core.route_names import routes_of_name
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> list[str]:
     """Up to `count` of `valid`, best first, compared without case. If the name means the routes of several clients, return only those."""
     by_lower = {candidate.lower(): candidate for candidate in valid}
-    if several := meant(name, by_lower.values()):
+    if several := routes_of_name(name, by_lower.values()):
         return several[:count]
     return [by_lower[found] for found in get_close_matches(name.lower(), by_lower, count, 0.6)]
 

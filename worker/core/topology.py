@@ -124,7 +124,7 @@ def letters_lock(queue: str) -> str:
     return f"halo.control.letters.{queue}"
 
 
-def order_room(queue: str) -> str:
+def order_queue(queue: str) -> str:
     """The queue in which messages wait that the worker keeps in order by key, or in turns by customer."""
     return f"{queue}.order"
 
@@ -145,11 +145,11 @@ def known_stream(subscriber: str) -> str:
     return f"halo.state.{subscriber}.known"
 
 
-def born_marker(subscriber: str) -> str:
+def bootstrap_marker(subscriber: str) -> str:
     return f"halo.state.{subscriber}.born"
 
 
-def birth_lock(subscriber: str) -> str:
+def bootstrap_lock(subscriber: str) -> str:
     return f"halo.state.{subscriber}.lock"
 
 
@@ -162,12 +162,12 @@ def held_queue(webhook: str) -> str:
     return f"halo.held.{webhook}"
 
 
-def browsed(name: str, **more: Any) -> Queue:
+def browsable_queue(name: str, **more: Any) -> Queue:
     """A quorum queue that people or the worker inspect: frequent reads lose no message."""
     return Queue(name, {"x-queue-type": "quorum", "x-delivery-limit": BROWSED_LIMIT} | more)
 
 
-def handing_on(name: str, target: str, limit: int, **more: Any) -> Queue:
+def dead_lettering_queue(name: str, target: str, limit: int, **more: Any) -> Queue:
     """A quorum queue that dead-letters its messages to `target` (by time or by limit), at least once."""
     arguments = {
         "x-queue-type": "quorum",
@@ -187,12 +187,12 @@ def stream(name: str, max_bytes: int, segment_bytes: int) -> Queue:
 
 def ordered_topology(queue: str, sources: Iterable[Source] = (), *, declare: bool = True) -> Topology:
     """As `work_topology`, for a queue whose messages wait in a separate queue of this route instead of the retry queues."""
-    return work_topology(queue, (), sources, declare=declare) + Topology(queues=(browsed(order_room(queue)), browsed(ORDER_MARK)))
+    return work_topology(queue, (), sources, declare=declare) + Topology(queues=(browsable_queue(order_queue(queue)), browsable_queue(ORDER_MARK)))
 
 
 def work_topology(queue: str, retry: Iterable[float], sources: Iterable[Source] = (), *, declare: bool = True) -> Topology:
     """A work queue with its dead queue and the shared retry queues of its delays. `sources`: the exchanges to which it is bound."""
-    work = handing_on(queue, dead_queue(queue), WORK_LIMIT) if declare else Queue(queue, passive=True)
+    work = dead_lettering_queue(queue, dead_queue(queue), WORK_LIMIT) if declare else Queue(queue, passive=True)
     dead, *delays = companion_topology(queue, retry).queues
     bound = tuple(sources)
     return Topology(
@@ -205,7 +205,7 @@ def work_topology(queue: str, retry: Iterable[float], sources: Iterable[Source] 
 def companion_topology(queue: str, retry: Iterable[float]) -> Topology:
     """The queues that a route needs beside its work queue: its dead queue, and the retry queues of its delays."""
     delays = tuple(retry)
-    return Topology(queues=(browsed(dead_queue(queue)), *(retry_topology(delays).queues if delays else ())))
+    return Topology(queues=(browsable_queue(dead_queue(queue)), *(retry_topology(delays).queues if delays else ())))
 
 
 def retry_topology(retry: Iterable[float]) -> Topology:
@@ -214,9 +214,11 @@ def retry_topology(retry: Iterable[float]) -> Topology:
     The broker does not return copies to their own queues itself. At-least-once dead-lettering has at most 32 messages in flight per queue. So 32 copies for a
     missing or full queue would stop the retries of all routes (measured on 3.10.8 and 4.0.5). `RETRIES_DUE` always exists and is never full.
     """
-    due = handing_on(RETRIES_DUE, dead_queue(RETRIES_DUE), BROWSED_LIMIT)
-    delays = [handing_on(retry_queue(delay), RETRIES_DUE, BROWSED_LIMIT, **{"x-message-ttl": round(delay * 1000)}) for delay in sorted({*retry, HELD_BACK})]
-    return Topology(queues=(browsed(dead_queue(RETRIES_DUE)), due, *delays))
+    due = dead_lettering_queue(RETRIES_DUE, dead_queue(RETRIES_DUE), BROWSED_LIMIT)
+    delays = [
+        dead_lettering_queue(retry_queue(delay), RETRIES_DUE, BROWSED_LIMIT, **{"x-message-ttl": round(delay * 1000)}) for delay in sorted({*retry, HELD_BACK})
+    ]
+    return Topology(queues=(browsable_queue(dead_queue(RETRIES_DUE)), due, *delays))
 
 
 def lanes_queue(runbook: str) -> str:
@@ -226,12 +228,12 @@ def lanes_queue(runbook: str) -> str:
 
 def baton_topology(route: str, *, records: bool = True) -> Topology:
     """The state of a subscriber or a schedule: the baton's two queues, and with `records` the stream of the known ones."""
-    queues = (browsed(state_queue(route)), handing_on(wait_queue(route), state_queue(route), BROWSED_LIMIT))
+    queues = (browsable_queue(state_queue(route)), dead_lettering_queue(wait_queue(route), state_queue(route), BROWSED_LIMIT))
     known = stream(known_stream(route), max_bytes=512 * MEBIBYTE, segment_bytes=8 * MEBIBYTE)
     return Topology(queues=(*queues, known) if records else queues)
 
 
-def outlet(exchange: str) -> AmqpExchange:
+def event_exchange(exchange: str) -> AmqpExchange:
     """An exchange for events."""
     return AmqpExchange(exchange, STANDARD_EXCHANGES.get(exchange, "topic"))
 
@@ -239,8 +241,8 @@ def outlet(exchange: str) -> AmqpExchange:
 def events_topology(exchange: str, queue: str | None = None, routing_key: str = "#") -> Topology:
     """The target of a subscriber's events: the exchange, and a queue bound to it when the route names one."""
     if queue is None:
-        return Topology((outlet(exchange),))
-    return Topology((outlet(exchange),), (browsed(queue),), (Binding(exchange, routing_key, queue),))
+        return Topology((event_exchange(exchange),))
+    return Topology((event_exchange(exchange),), (browsable_queue(queue),), (Binding(exchange, routing_key, queue),))
 
 
 def claims_topology() -> Topology:
@@ -275,10 +277,10 @@ def status_topology() -> Topology:
 
 def common_topology() -> Topology:
     """The queues that all routes share: unrouted events (a full queue drops its oldest messages), claims, and status."""
-    unrouted = browsed(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
+    unrouted = browsable_queue(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
     return union([Topology(queues=(unrouted,)), claims_topology(), status_topology()])
 
 
 def edited_topology() -> Topology:
     """The queue that keeps the originals of edited dead letters (a full queue drops its oldest messages)."""
-    return Topology(queues=(browsed(EDITED, **{"x-max-length": EDITED_MAX, "x-overflow": "drop-head"}),))
+    return Topology(queues=(browsable_queue(EDITED, **{"x-max-length": EDITED_MAX, "x-overflow": "drop-head"}),))

@@ -23,7 +23,7 @@ from worker.core.errors import ExpressionError
 from worker.core.exact_numbers import loads
 from worker.core.lookups import LookupAnswer
 from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, FrameKind, Frames, frame, joined
-from worker.evaluator.jsonata import Expression, Input, TimedOut
+from worker.evaluator.jsonata import EvaluationInput, Expression, TimedOut
 from worker.evaluator.limits import HARD_FACTOR, QUICK, QUICK_MEMORY, Limits
 from worker.evaluator.wire import part_of, unpack_answers
 
@@ -105,7 +105,7 @@ class Evaluations:
         while True:
             tries, began = tries - 1, time.process_time()
             try:
-                given = Input(scope.context, limit, scope.answers)
+                given = EvaluationInput(scope.context, limit, scope.answers)
                 for index, expression in enumerate(expressions[len(done) :], start=len(done)):
                     PROGRESS.pack_into(self._progress, 0, number, index)
                     done.append(part_of(expression.evaluate(given, scope.bindings)))

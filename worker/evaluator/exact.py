@@ -55,7 +55,7 @@ DIFFERENT: Final = object()
 """A part that equals no other part."""
 
 
-class Changed(Exception):
+class PrecisionLost(Exception):
     """A part of the result depends on digits that the engine does not hold."""
 
 
@@ -87,7 +87,7 @@ class ExactNumbers:
 
     def neighbours(self) -> list[dict[Decimal, float]]:
         """Return the nearest doubles below and above each number."""
-        pairs = {number: around(number) if self.varies(number) else (float(number),) * 2 for number in self.members}
+        pairs = {number: neighbouring_doubles(number) if self.varies(number) else (float(number),) * 2 for number in self.members}
         return [{number: pair[side] for number, pair in pairs.items()} for side in (0, 1)]
 
     def texts(self) -> dict[Decimal, float | str]:
@@ -131,7 +131,7 @@ def unheld(value: Any) -> Decimal | None:
     return None
 
 
-def around(number: Decimal) -> tuple[float, float]:
+def neighbouring_doubles(number: Decimal) -> tuple[float, float]:
     nearest = float(number)
     below = nearest if Decimal(nearest) < number else math.nextafter(nearest, -math.inf)
     return below, nearest if Decimal(nearest) > number else math.nextafter(nearest, math.inf)
@@ -156,16 +156,17 @@ def equates_sums(marks: frozenset[str], functions: frozenset[str]) -> bool:
     return bool(marks & EQUALITY) and bool(marks & ARITHMETIC or functions & CALCULATING)
 
 
-def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any], texts: Sequence[Any]) -> Any:
-    """Merge the results with stand-ins into one. `between`: with the neighbours; `texts`: with the texts; each empty if it proves nothing. Raises `Changed`."""
+def merge_results(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any], texts: Sequence[Any]) -> Any:
+    """Merge the results with stand-ins into one. `between`: with the neighbours; `texts`: with the texts; each empty if it proves nothing. Raises `PrecisionLost`."""
     first = results[0]
     if same_type(results):
         if isinstance(first, dict) and all(each.keys() == first.keys() for each in results):
-            return {name: merged([each[name] for each in results], restored, members(between, name), members_of_text(texts, name)) for name in first}
+            return {name: merge_results([each[name] for each in results], restored, members(between, name), members_of_text(texts, name)) for name in first}
         if isinstance(first, list) and all(len(each) == len(first) for each in results):
             size = len(first)
             return [
-                merged([each[index] for each in results], restored, items(between, index, size), items_of_text(texts, index, size)) for index in range(size)
+                merge_results([each[index] for each in results], restored, items(between, index, size), items_of_text(texts, index, size))
+                for index in range(size)
             ]
     if is_number(first) and (number := restored.get(tuple(results))) is not None:
         return number
@@ -173,7 +174,7 @@ def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], 
         return first
     if between and same_type(between) and all(each == between[0] for each in between):
         return between[0]
-    raise Changed
+    raise PrecisionLost
 
 
 def same_type(values: Sequence[Any]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonatapy
 
-from worker.config.expression_literals import UNKNOWN_COMPONENT, culprits, picture_arguments
+from worker.config.expression_literals import UNKNOWN_COMPONENT, picture_arguments, possible_causes
 from worker.config.function_calls import literal_value, unknown_component
 from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed, pad
@@ -25,7 +25,7 @@ from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
 from worker.core.exact_numbers import has_long_number, loads
 from worker.core.lookups import LookupAnswer, Needed
-from worker.evaluator.exact import Changed, ExactNumbers, equates_sums, is_monotonic, merged, substituted
+from worker.evaluator.exact import ExactNumbers, PrecisionLost, equates_sums, is_monotonic, merge_results, substituted
 from worker.evaluator.functions import Functions
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
 
@@ -53,7 +53,7 @@ def with_checked_pictures(text: str, pieces: Sequence[Token]) -> str:
     return text
 
 
-def checked(picture: Any) -> Any:
+def valid_picture(picture: Any) -> Any:
     """Return a valid picture, or any value that is no picture. Raises `ValueError` for a picture with parts that JSONata does not know."""
     if isinstance(picture, str) and unknown_component(picture):
         raise ValueError(UNKNOWN_COMPONENT)
@@ -75,7 +75,7 @@ def handle_of(context: Any) -> jsonatapy.JsonataData:
         raise ExpressionError("the input holds a value that expressions cannot take") from None
 
 
-class Input:
+class EvaluationInput:
     """A context: as JSON, in the engine's form, with the answers to its lookups and one time limit for all its expressions."""
 
     def __init__(self, text: bytes, seconds: float, answers: Mapping[str, LookupAnswer] = NO_ANSWERS) -> None:
@@ -110,7 +110,7 @@ class Expression:
         if "pad" in self._variables:
             self._compiled.register_override("pad", pad)
         if "fromMillis" in self._variables:
-            self._compiled.register(CHECKED, checked)
+            self._compiled.register(CHECKED, valid_picture)
         if "random" in self._variables:
             self._compiled.register_override("random", self._draws.random)
         for name, host in self._functions.hosts().items():
@@ -120,7 +120,7 @@ class Expression:
         self._monotonic = is_monotonic(marks, self._variables)
         self._equates_sums = equates_sums(marks, self._variables)
 
-    def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
+    def evaluate(self, given: EvaluationInput, bindings: Mapping[str, Any]) -> Any:
         """Return the value, UNDEFINED, or `Needed` when lookups need an answer first. Raises `ExpressionError`, `TimedOut`."""
         wanted = {name: bindings[name] for name in self._variables if name in bindings}
         exact = given.exact_numbers(wanted)
@@ -129,21 +129,21 @@ class Expression:
         for _ in range(self._tries):
             try:
                 return self._exactly(given, wanted, exact)
-            except Changed:
+            except PrecisionLost:
                 continue  # a time that the expression asks for may differ between two evaluations
         raise self._refusal(given, wanted, exact)
 
-    def _refusal(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> ExpressionError:
+    def _refusal(self, given: EvaluationInput, bindings: Mapping[str, Any], exact: ExactNumbers) -> ExpressionError:
         """Return an error that names the number on which the result depends."""
         for one in exact.each():
             try:
                 self._exactly(given, bindings, one)
-            except Changed:
+            except PrecisionLost:
                 return one.refusal()
         return exact.refusal()
 
-    def _exactly(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> Any:
-        """Return the value with the numbers of the input exact. Raises `Changed`."""
+    def _exactly(self, given: EvaluationInput, bindings: Mapping[str, Any], exact: ExactNumbers) -> Any:
+        """Return the value with the numbers of the input exact. Raises `PrecisionLost`."""
         stand_ins, seed = exact.stand_ins(), random.random()  # noqa: S311 - as above
         between: list[dict[Decimal, float]] = exact.neighbours() if self._monotonic else []
         with_texts = self._equates_sums or not self._monotonic
@@ -159,12 +159,12 @@ class Expression:
         if self._monotonic and texts:  # a failure shows a calculation; otherwise the text was in a place that makes no text of the number
             texts = [each for each in texts if isinstance(each, Failed)]
             neighbours = [] if texts else neighbours
-        value = merged(results[: len(stand_ins)], restored, neighbours, texts)
+        value = merge_results(results[: len(stand_ins)], restored, neighbours, texts)
         if isinstance(value, Failed):
             raise ExpressionError(value.reason)
         return value
 
-    def _outcome(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
+    def _outcome(self, given: EvaluationInput, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
         """Return the value, or the failure: it may happen with the stand-ins only. Raises `TimedOut`."""
         try:
             return self._evaluate(given, handle, bindings)
@@ -173,7 +173,7 @@ class Expression:
         except ExpressionError as error:
             return Failed(str(error))
 
-    def _evaluate(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
+    def _evaluate(self, given: EvaluationInput, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
         """Raises `ExpressionError`, `TimedOut`."""
         self._functions.begin(given.answers)
         try:
@@ -184,17 +184,17 @@ class Expression:
                 return self._functions.needed  # the replacement of a missing answer may have caused this
             if self._functions.failure:
                 raise ExpressionError(self._functions.failure) from None
-            reason = explain(complaint, self._literals) + culprits(complaint, self._pieces)
+            reason = explain(complaint, self._literals) + possible_causes(complaint, self._pieces)
             raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(reason) from None
         return self._functions.needed or result.get("v", UNDEFINED)
 
 
 def needed_by_all(results: Sequence[Any]) -> Needed | None:
-    """Return the lookups that every evaluation needs. Raises `Changed` if they depend on the digits of a number that the engine does not hold."""
+    """Return the lookups that every evaluation needs. Raises `PrecisionLost` if they depend on the digits of a number that the engine does not hold."""
     asked = {frozenset(lookup.text for lookup in each.lookups) if isinstance(each, Needed) else None for each in results}
     if asked == {None}:
         return None
     if len(asked) > 1:
-        raise Changed
+        raise PrecisionLost
     needed: Needed = results[0]
     return needed

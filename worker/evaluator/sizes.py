@@ -25,7 +25,7 @@ def result_json(value: Any) -> bytes:
         return b""
     check_numbers(value)
     text = as_json(value, MAX_OUTPUT, "the result")
-    if text.count(b",") >= MAX_VALUES and (count := counted(value)) > MAX_VALUES:
+    if text.count(b",") >= MAX_VALUES and (count := value_count(value)) > MAX_VALUES:
         raise ExpressionError(f"the result has {count:,} values; an expression yields at most {MAX_VALUES:,}")
     return text
 
@@ -55,8 +55,8 @@ def check_numbers(value: Any) -> None:
             check_numbers(child)
 
 
-def counted(value: Any) -> int:
+def value_count(value: Any) -> int:
     """Return the number of values in it, including itself."""
     if isinstance(value, dict):
-        return 1 + sum(map(counted, value.values()))
-    return 1 + sum(map(counted, value)) if isinstance(value, list) else 1
+        return 1 + sum(map(value_count, value.values()))
+    return 1 + sum(map(value_count, value)) if isinstance(value, list) else 1

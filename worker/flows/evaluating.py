@@ -14,12 +14,12 @@ from worker.core.repeats import Repeats
 
 logger = structlog.get_logger()
 Value = TypeVar("Value")
-AGAIN_AFTER = 1.0  # seconds
+RETRY_DELAY = 1.0  # seconds
 
 
 def unevaluated(error: EvaluatorUnavailable) -> Unsent:
     """Return the outcome of a message for which nothing was done yet: it is tried again, uncounted."""
-    return Unsent(str(error), counted=False, after=AGAIN_AFTER)
+    return Unsent(str(error), counted=False, after=RETRY_DELAY)
 
 
 async def once_evaluated(evaluate: Callable[[], Awaitable[Value]], clock: Clock) -> Value:
@@ -33,5 +33,5 @@ async def once_evaluated(evaluate: Callable[[], Awaitable[Value]], clock: Clock)
             return await evaluate()
         except EvaluatorUnavailable as error:
             if repeats.due(str(error), clock.monotonic()):
-                logger.warning("evaluation.waits", reason=str(error), again_in_s=AGAIN_AFTER)
-            await clock.sleep(AGAIN_AFTER)
+                logger.warning("evaluation.waits", reason=str(error), again_in_s=RETRY_DELAY)
+            await clock.sleep(RETRY_DELAY)

@@ -25,10 +25,10 @@ async def subscriber_request(route: Subscriber, evaluator: Evaluator) -> dict[st
     request = await evaluated(route.request, {}, bindings, evaluator)
     if route.input_transform is None:
         return request
-    return merged(request, await route.input_transform.evaluate(request, bindings, evaluator), "input_transform")
+    return merge_request(request, await route.input_transform.evaluate(request, bindings, evaluator), "input_transform")
 
 
-def merged(request: Mapping[str, Mapping[str, Any]], over: Any, source: str) -> dict[str, dict[str, Any]]:
+def merge_request(request: Mapping[str, Mapping[str, Any]], over: Any, source: str) -> dict[str, dict[str, Any]]:
     """`request` with the path and query members of `over` on top."""
     if not isinstance(over, dict) or not over.keys() <= {"path", "query"}:
         raise ExpressionError(f"{source} must yield an object with path and query, nothing else")

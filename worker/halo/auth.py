@@ -11,7 +11,7 @@ import structlog
 
 from worker.core.entropy import uniform
 from worker.core.ports import Clock
-from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken
+from worker.halo.grants import UNKNOWN_LIFE, IssuedToken, NoToken
 from worker.halo.token_source import TokenSource
 
 RENEW_AT = (0.72, 0.8)  # of its lifetime, at random, so that replicas that started together do not renew together
@@ -141,7 +141,7 @@ class AuthManager:
             await self._clock.sleep(wait)
         self._after_rejection.raise_from(self._clock.monotonic())
 
-    def _accept(self, granted: Granted, started: float) -> Token:
+    def _accept(self, granted: IssuedToken, started: float) -> Token:
         if granted.life is None:
             log.warning("token.life_unknown", client=self._name, assumed_seconds=UNKNOWN_LIFE)
         life = granted.life or UNKNOWN_LIFE

@@ -28,11 +28,11 @@ def explain(body: bytes | None, content_type: str = "") -> str:
         value = read_json(body, content_type)
     except Undecodable:
         text = body[: LIMIT * 4].decode("utf-8", errors="replace")
-        return "" if text.lstrip().startswith("<") else masked(text)
+        return "" if text.lstrip().startswith("<") else mask_customer_data(text)
     return _sentence(value)
 
 
-def masked(text: str) -> str:
+def mask_customer_data(text: str) -> str:
     """One line of at most 300 characters without possible customer data: it replaces quoted parts, addresses, long numbers and codes."""
     for pattern in (QUOTED, ADDRESS, LONG_CODE):
         text = pattern.sub(MASK, text)
@@ -42,7 +42,7 @@ def masked(text: str) -> str:
 
 def _sentence(value: Any) -> str:
     if isinstance(value, str):
-        return masked(value)
+        return mask_customer_data(value)
     if not isinstance(value, Mapping):
         return ""
     errors = value.get("errors")
@@ -50,17 +50,17 @@ def _sentence(value: Any) -> str:
         return told
     for name in MEMBERS:
         if isinstance(text := value.get(name), str) and text.strip():
-            return masked(text)
+            return mask_customer_data(text)
     return _binding(value)
 
 
 def _binding(errors: Mapping[str, Any]) -> str:
     """The members that Halo could not read, each with its first message. Messages quote the value, so each is cut before it."""
-    told = []
+    errors_by_member = []
     for name, messages in errors.items():
         message = messages[0] if isinstance(messages, list) and messages else messages
         if isinstance(message, str):
-            said = masked(PATH_TAIL.sub("", QUOTED.sub(MASK, message)).partition(": ")[0])
-            told.append(f"{name if MEMBER_NAME.fullmatch(name) else MASK}: {said}")
-    more = f" (and {len(told) - MEMBER_LIMIT} more)" if len(told) > MEMBER_LIMIT else ""
-    return "; ".join(told[:MEMBER_LIMIT]) + more
+            said = mask_customer_data(PATH_TAIL.sub("", QUOTED.sub(MASK, message)).partition(": ")[0])
+            errors_by_member.append(f"{name if MEMBER_NAME.fullmatch(name) else MASK}: {said}")
+    more = f" (and {len(errors_by_member) - MEMBER_LIMIT} more)" if len(errors_by_member) > MEMBER_LIMIT else ""
+    return "; ".join(errors_by_member[:MEMBER_LIMIT]) + more

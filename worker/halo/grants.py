@@ -37,7 +37,7 @@ class NoToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class IssuedToken:
     """A token as the endpoint gave it. `life`: in seconds, None when the answer has none or an invalid one."""
 
     value: str = field(repr=False)
@@ -56,7 +56,7 @@ def form(grant: Grant, refresh: str | None = None) -> dict[str, str]:
     return fields | ({"scope": " ".join(grant.scopes)} if grant.scopes else {})
 
 
-def read_answer(result: Answer | Failure, grant: Grant, place: str) -> Granted | NoToken:
+def read_answer(result: Answer | Failure, grant: Grant, place: str) -> IssuedToken | NoToken:
     """The result of a token request. `place`: the token address without its query."""
     if isinstance(result, Failure):
         return NoToken(f"no token: {result.reason}", TokenErrorKind.UNREACHABLE)
@@ -97,11 +97,11 @@ def _meaning(code: str, grant: Grant) -> str:
             return "the authorisation server refused"
 
 
-def _granted(value: Any) -> Granted | None:
+def _granted(value: Any) -> IssuedToken | None:
     if not isinstance(value, dict) or not isinstance(token := value.get("access_token"), str) or not TOKEN_TEXT.fullmatch(token):
         return None
     refresh, scope = value.get("refresh_token"), value.get("scope")
-    return Granted(
+    return IssuedToken(
         token,
         life_of(value.get("expires_in")),
         refresh if isinstance(refresh, str) and refresh else None,

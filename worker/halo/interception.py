@@ -57,7 +57,7 @@ class RequestRecorder:
             path = call.url.raw_path.removeprefix(prefix)
             if path == PROBE.path and dict(call.url.query) == PROBE.query and not asked:
                 return Answer(200, JSON, b"[]", local=True)
-            self.requests.append(recorded(call, path, credential, asked=asked))
+            self.requests.append(planned_request(call, path, credential, asked=asked))
             return await send(call) if asked else self._answer(call, path)
 
         return held
@@ -71,15 +71,15 @@ class RequestRecorder:
         return local_answer(CREATED, last_record(call.data))
 
 
-def recorded(call: Call, path: str, credential: str, *, asked: bool) -> PlannedRequest:
+def planned_request(call: Call, path: str, credential: str, *, asked: bool) -> PlannedRequest:
     """The request without its credentials."""
     url = call.url.without_query_params(credential) if credential else call.url
     query = {name: found[0] if len(found := url.query.getall(name)) == 1 else found for name in url.query}
     shown = str(url) if call.name else ""
-    return PlannedRequest(call.method, path, query, url.raw_path_qs, call.data, content_of(call), asked, call.name, shown, call.customer)
+    return PlannedRequest(call.method, path, query, url.raw_path_qs, call.data, planned_body(call), asked, call.name, shown, call.customer)
 
 
-def content_of(call: Call) -> Any:
+def planned_body(call: Call) -> Any:
     """The body as a JSON value that encodes to the same bytes; as text if it is not JSON."""
     if call.data is None:
         return None

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from yarl import URL
 
-from worker.catalogue.tenant import LARGEST, SWAGGER_PATH
+from worker.catalogue.tenant import MAX_BYTES, SWAGGER_PATH
 from worker.config.routes import Client, Grant
 from worker.core.errors import WorkerError
 from worker.halo.transport import Call, Failure, open_transport
@@ -32,7 +32,7 @@ async def fetch_openapi(url: URL, client: Client | None = None) -> bytes:
     address = openapi_address(url)
     place = str(address.with_query(None))
     plain = replace(client, headers={}) if client else Client("catalogue", str(url), Grant("client_credentials", ""))  # headers may hold secrets
-    async with open_transport(plain, answer_limit=LARGEST) as send:
+    async with open_transport(plain, answer_limit=MAX_BYTES) as send:
         answer = await send(Call("GET", address, timeout=TIMEOUT))
     if isinstance(answer, Failure):
         raise NotFetched(f"{place}: {answer.reason}")

@@ -15,7 +15,7 @@ from worker.core.ports import Clock
 from worker.halo.addresses import FindAddress, TokenAddress
 from worker.halo.budget import FIRST, Budget
 from worker.halo.client_proof import ProofUnavailable, prove_client
-from worker.halo.grants import Granted, NoToken, TokenErrorKind, form, read_answer
+from worker.halo.grants import IssuedToken, NoToken, TokenErrorKind, form, read_answer
 from worker.halo.transport import Answer, Call, Failure, Send
 from worker.metrics import Metrics
 
@@ -30,7 +30,7 @@ class TokenSource(Protocol):
         """The credentials that it sends."""
         ...
 
-    async def obtain(self) -> Granted | NoToken: ...
+    async def obtain(self) -> IssuedToken | NoToken: ...
 
     def forget_session(self) -> None:
         """After a rejected token: ask with the credentials themselves next time, and not with the refresh token that came with it."""
@@ -49,7 +49,7 @@ class TokenEndpoint:
     metrics: Metrics
     clock: Clock
 
-    async def ask(self, address: TokenAddress, grant: Grant, refresh: str | None = None) -> Granted | NoToken:
+    async def ask(self, address: TokenAddress, grant: Grant, refresh: str | None = None) -> IssuedToken | NoToken:
         try:
             headers, proof = prove_client(grant, address.url, self.clock.now())
         except ProofUnavailable as error:
@@ -81,17 +81,17 @@ class GrantSource:
     def forget_session(self) -> None:
         self._refresh = None
 
-    async def obtain(self) -> Granted | NoToken:
+    async def obtain(self) -> IssuedToken | NoToken:
         """Make one token call; a second one only when the first shows that the refresh token or the secret is out of date."""
         result = await self._obtain()
-        if isinstance(result, Granted):
+        if isinstance(result, IssuedToken):
             self._refresh = result.refresh or self._refresh
             missing = frozenset(self._grant.scopes) - result.scopes if result.scopes is not None else frozenset()
             if missing:
                 log.warning("token.scopes_narrowed", client=self._endpoint.name, missing=sorted(missing))
         return result
 
-    async def _obtain(self) -> Granted | NoToken:
+    async def _obtain(self) -> IssuedToken | NoToken:
         if self._address is None:
             found = await self._endpoint.find_address()
             if isinstance(found, NoToken):
@@ -99,7 +99,7 @@ class GrantSource:
             self._address = found
         if self._refresh is not None:
             refreshed = await self._endpoint.ask(self._address, self._grant, self._refresh)
-            if isinstance(refreshed, Granted) or refreshed.trouble is TokenErrorKind.UNREACHABLE:
+            if isinstance(refreshed, IssuedToken) or refreshed.trouble is TokenErrorKind.UNREACHABLE:
                 return refreshed
             self._refresh = None
         result = await self._endpoint.ask(self._address, self._grant)

@@ -21,7 +21,7 @@ from worker.halo.transport import Answer, Call, Failure
 
 
 @dataclass(slots=True, eq=False)
-class Authorized:
+class AuthorizedCall:
     """A call with its credentials, ready to send. `token`: its token, if a new one can replace it; `turn`: its place under a rate limit."""
 
     call: Call
@@ -35,11 +35,11 @@ class Authorization(Protocol):
         """Return the credentials that it sends now."""
         ...
 
-    def reserve(self, call: Call, stale_token: str) -> AbstractAsyncContextManager[Authorized | Failure]:
+    def reserve(self, call: Call, stale_token: str) -> AbstractAsyncContextManager[AuthorizedCall | Failure]:
         """Wait for the call's turn, and yield it with its credentials; a failure says why it cannot be sent. `stale_token`: the token that was refused."""
         ...
 
-    def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
+    def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
         """Release the turn, and apply what the answer says about the rate limit."""
         ...
 
@@ -62,10 +62,10 @@ class FixedAuthorization:
         return replace(call, url=url, headers=headers)
 
     @asynccontextmanager
-    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[Authorized | Failure]:  # noqa: ARG002 - there is no other
-        yield Authorized(self.added_to(call))
+    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[AuthorizedCall | Failure]:  # noqa: ARG002 - there is no other
+        yield AuthorizedCall(self.added_to(call))
 
-    def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
+    def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
         """Do nothing: the worker has no rate limit here."""
 
 
@@ -107,14 +107,14 @@ class TokenAuthorization:
         return token if isinstance(token, NoToken) else None
 
     @asynccontextmanager
-    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[Authorized | Failure]:
-        authorized = Authorized(call)
+    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[AuthorizedCall | Failure]:
+        authorized = AuthorizedCall(call)
         try:
             yield await self._acquire(authorized, stale_token) or authorized
         finally:
             self._release(authorized)
 
-    async def _acquire(self, authorized: Authorized, stale_token: str) -> Failure | None:
+    async def _acquire(self, authorized: AuthorizedCall, stale_token: str) -> Failure | None:
         try:
             async with self._shutdown.wait():
                 token = await self._tokens.token(rejected=stale_token or None)
@@ -131,7 +131,7 @@ class TokenAuthorization:
         authorized.token = current.value
         return None
 
-    def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
+    def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
         if self._budget is None or authorized.turn is None:
             return
         turn = authorized.turn
@@ -140,7 +140,7 @@ class TokenAuthorization:
         if isinstance(result, Answer) and result.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._budget.throttled(turn.started, retry_after(result, parse_date(result.headers.get("date"))))
 
-    def _release(self, authorized: Authorized) -> None:
+    def _release(self, authorized: AuthorizedCall) -> None:
         if self._budget is not None and authorized.turn is not None:
             self._budget.release(authorized.turn)
             authorized.turn = None

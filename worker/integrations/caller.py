@@ -24,7 +24,7 @@ from worker.halo.grants import NoToken
 from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure
-from worker.integrations.authorization import Authorization, Authorized, TokenAuthorization
+from worker.integrations.authorization import Authorization, AuthorizedCall, TokenAuthorization
 from worker.integrations.connections import ApiConnection, ConnectionDeps
 from worker.integrations.customers import customer_of
 from worker.integrations.pages import PageCollector
@@ -116,7 +116,7 @@ class IntegrationCaller:
         authorization = self._pool.connection(integration).authorization
         return await authorization.first_token() if isinstance(authorization, TokenAuthorization) else None
 
-    def remaining(self, method: Method, authorized: Authorized, started: float) -> float:
+    def remaining(self, method: Method, authorized: AuthorizedCall, started: float) -> float:
         """Return the seconds left for the further pages of a call."""
         return (authorized.call.timeout or method.timeout) - (self._clock.monotonic() - started)
 
@@ -150,7 +150,7 @@ class IntegrationSlot:
     connection: ApiConnection
     authorization: Authorization
     method: Method
-    authorized: Authorized
+    authorized: AuthorizedCall
     started: float
     renewable: bool
 
@@ -164,7 +164,7 @@ class IntegrationSlot:
         collector = PageCollector(pages, URL(self.connection.integration.base_url))
         return await self._all_pages(collector, collector.begin(replace(self.authorized.call, not_after=until)))
 
-    async def _exchange(self, call: Call, authorized: Authorized) -> tuple[Exchange, Answer | Failure]:
+    async def _exchange(self, call: Call, authorized: AuthorizedCall) -> tuple[Exchange, Answer | Failure]:
         method, integration = self.method, self.connection.integration
         about = {"http.request.method": call.method, "halo.integration": integration.name, "halo.method": method.name}
         with span(f"{call.method} {method.full_name}", "client", about) as traced:
@@ -174,7 +174,7 @@ class IntegrationSlot:
                 traced.set({"http.response.status_code": result.status})
             if isinstance(result, Failure) or result.status >= HTTPStatus.BAD_REQUEST:
                 traced.fail("no_answer" if isinstance(result, Failure) else str(result.status))
-        self.authorization.answered(authorized, result)
+        self.authorization.finish(authorized, result)
         return await self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
     async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:

@@ -49,7 +49,7 @@ class ApiConnection:
         return f"{self.origin.authority} (customer {customer})" if customer else self.origin.authority
 
     def of_customer(self, reason: str) -> str:
-        return named(self.integration, reason)
+        return with_customer(self.integration, reason)
 
     def authorization_of(self, method: Method) -> Authorization:
         """Return the authorization of a method: the login goes without the token that it returns."""
@@ -57,7 +57,7 @@ class ApiConnection:
         return self.authorization if login is None or login.method != method.name else fixed_authorization(self.integration.auth)
 
 
-def named(integration: Integration, reason: str) -> str:
+def with_customer(integration: Integration, reason: str) -> str:
     """Return the reason with its customer: operators look for the row."""
     return f"customer {integration.customer}: {reason}" if integration.customer else reason
 

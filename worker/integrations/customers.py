@@ -16,8 +16,8 @@ from worker.core.ports import Clock, Evaluator
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.slot import STOPPED
 
-PATIENCE = 10.0  # seconds for which a call waits while no call of its customer ends
-AGAIN_AFTER = 30.0  # seconds after which the worker tries the call again
+CALL_WAIT = 10.0  # seconds for which a call waits while no call of its customer ends
+RETRY_DELAY = 30.0  # seconds after which the worker tries the call again
 
 
 async def customer_of(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> Integration:
@@ -50,16 +50,16 @@ class CustomerTurns:
 
     @asynccontextmanager
     async def turn(self, integration: Integration) -> AsyncIterator[Exchange | None]:
-        """Yield None with a place. Yield an exchange without one: no call of this customer ended for `PATIENCE` seconds, or the worker stops."""
+        """Yield None with a place. Yield an exchange without one: no call of this customer ended for `CALL_WAIT` seconds, or the worker stops."""
         try:
             async with self.shutdown.wait():
-                taken = await self._taken()
+                taken = await self._take()
         except TimeoutError:
             yield Exchange(Fate.NOT_SENT, reason=STOPPED, down=True)
             return
         if not taken:
-            reason = f"{self.most} calls of this customer of `{integration.name}` are under way, and none has ended for {PATIENCE:.0f} s (`customers.at_once`)"
-            yield Exchange(Fate.THROTTLED, reason=reason, retry_after=AGAIN_AFTER)
+            reason = f"{self.most} calls of this customer of `{integration.name}` are under way, and none has ended for {CALL_WAIT:.0f} s (`customers.at_once`)"
+            yield Exchange(Fate.THROTTLED, reason=reason, retry_after=RETRY_DELAY)
             return
         self._moved = self.clock.monotonic()
         try:
@@ -68,9 +68,9 @@ class CustomerTurns:
             self._moved = self.clock.monotonic()
             self._places.release()
 
-    async def _taken(self) -> bool:
+    async def _take(self) -> bool:
         while self._places.locked():
-            left = self._moved + PATIENCE - self.clock.monotonic()
+            left = self._moved + CALL_WAIT - self.clock.monotonic()
             if left <= 0:
                 return False
             try:

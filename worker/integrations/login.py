@@ -12,14 +12,14 @@ from worker.core.errors import CallRefused, EvaluatorUnavailable, ExpressionErro
 from worker.core.exchange import Exchange, Fate
 from worker.core.header_names import header_problem
 from worker.core.ports import Evaluator
-from worker.halo.grants import Granted, NoToken, TokenErrorKind, life_of
+from worker.halo.grants import IssuedToken, NoToken, TokenErrorKind, life_of
 from worker.halo.transport import Send
 from worker.integrations.authorization import fixed_authorization
 from worker.integrations.request_builder import build_call
 from worker.integrations.responses import to_exchange
 from worker.metrics import Metrics
 
-LONGEST = 16 * 1024  # characters: a longer header is refused by most servers
+MAX_TOKEN = 16 * 1024  # characters: a longer header is refused by most servers
 TROUBLE = {
     Fate.REJECTED: TokenErrorKind.REFUSED,
     Fate.AUTH: TokenErrorKind.REFUSED,
@@ -45,12 +45,12 @@ class LoginSource:
     def forget_session(self) -> None:
         """Do nothing: a login always uses the credentials themselves."""
 
-    async def obtain(self) -> Granted | NoToken:
+    async def obtain(self) -> IssuedToken | NoToken:
         result = await self._obtain()
         self._metrics.tokens.labels(self._integration.name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
         return result
 
-    async def _obtain(self) -> Granted | NoToken:
+    async def _obtain(self) -> IssuedToken | NoToken:
         method = self._integration.methods[self._login.method]
         try:
             call = await build_call(self._integration, method, Values(), self._evaluator)
@@ -64,14 +64,14 @@ class LoginSource:
             return NoToken(f"no token: the login {method.full_name} failed: {exchange.reason}", TROUBLE.get(exchange.fate, TokenErrorKind.UNREACHABLE))
         return self._granted(exchange, method.full_name)
 
-    def _granted(self, exchange: Exchange, name: str) -> Granted | NoToken:
+    def _granted(self, exchange: Exchange, name: str) -> IssuedToken | NoToken:
         token = text_at(self._login.token, exchange)
         if not token:
             return NoToken(f"no token: the answer of the login {name} holds none at {self._login.token}", TokenErrorKind.UNUSABLE)
-        if len(token) > LONGEST or not token.isascii() or header_problem(self._login.header, token):
+        if len(token) > MAX_TOKEN or not token.isascii() or header_problem(self._login.header, token):
             return NoToken(f"no token: the answer of the login {name} holds a token that no header can carry", TokenErrorKind.UNUSABLE)
         life = self._login.expires_in.find(exchange.documents.get(self._login.expires_in.root)).value
-        return Granted(token, life_of(life) or inf)
+        return IssuedToken(token, life_of(life) or inf)
 
 
 def text_at(path: VariablePath, exchange: Exchange) -> str:

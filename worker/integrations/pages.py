@@ -9,18 +9,18 @@ from typing import Any
 
 from yarl import URL
 
-from worker.config.integration_parts import Pages
+from worker.config.integration_parts import PagingRule
 from worker.config.variables import VariablePath
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
 from worker.core.header_names import CONTROL_CHARACTERS
 from worker.core.json_codec import MAX_VALUES, marks_in
-from worker.core.url_paths import climbs
+from worker.core.url_paths import leaves_folder
 from worker.halo.transport import Answer, Call
 from worker.integrations.guard import MAX_RESPONSE_BYTES, same_place
 
-LONGEST_LINK = 8 * 1024
-LONGEST_HEADER = 64 * 1024
+MAX_LINK = 8 * 1024
+MAX_HEADER = 64 * 1024
 LINK = re.compile(r"""<([^<>]*)>((?:\s*+;\s*+[\w!#$&+.^`|~*-]++\s*+(?:=\s*+(?:"[^"]*"|[^\s";,]*+))?)*+)""")
 RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGNORECASE)
 
@@ -29,7 +29,7 @@ RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGN
 class PageCollector:
     """The pages of one call so far. `base`: the integration's base URL; every page is below it."""
 
-    pages: Pages
+    pages: PagingRule
     base: URL
     items: list[Any] = field(default_factory=list)
     count: int = 0
@@ -103,7 +103,7 @@ def with_items(document: Any, names: list[str], items: list[Any]) -> Any:
 
 def next_link(header: str) -> str:
     """Return the target of the link with the relation `next`, in the syntax of RFC 8288; empty without such a link."""
-    return next((target for target, relation in links(header[:LONGEST_HEADER]) if "next" in relation.lower().split()), "")
+    return next((target for target, relation in links(header[:MAX_HEADER]) if "next" in relation.lower().split()), "")
 
 
 def links(header: str) -> Iterator[tuple[str, str]]:
@@ -119,10 +119,10 @@ def own_address(target: str, current: URL, base: URL) -> URL:
         same = same_place(url, base) and url.raw_user is None and url.raw_password is None
     except (ValueError, TypeError):
         same, url = False, URL()
-    if len(target) > LONGEST_LINK or CONTROL_CHARACTERS.search(target) or not url.raw_host:
+    if len(target) > MAX_LINK or CONTROL_CHARACTERS.search(target) or not url.raw_host:
         raise CallRefused("the answer's next page is no address")
     if not same:
         raise CallRefused("the answer's next page leads to another scheme, host or port than the integration's own")
-    if not f"{url.raw_path}/".startswith(f"{base.raw_path.rstrip('/')}/") or climbs(url.raw_path):
+    if not f"{url.raw_path}/".startswith(f"{base.raw_path.rstrip('/')}/") or leaves_folder(url.raw_path):
         raise CallRefused("the answer's next page leads away from the base_url")
     return url

@@ -47,7 +47,7 @@ class ConnectionPool:
 
     async def open(self, integrations: Mapping[str, Integration]) -> None:
         """Open the connections of all integrations without customers. Raises `ConfigError`."""
-        self._want(integrations)
+        self._require(integrations)
         for integration in integrations.values():
             if integration.customers is None:
                 await self._open(integration)
@@ -55,7 +55,7 @@ class ConnectionPool:
     async def replace(self, integrations: Mapping[str, Integration]) -> None:
         """Serve these integrations from now on. An unchanged connection keeps its token; the others close after their last call."""
         async with self._opening:  # a connection that is being opened belongs to the integrations before
-            self._want(integrations)
+            self._require(integrations)
             for key, lease in list(self._leases.items()):
                 wanted = self._wanted.get(key)
                 if wanted is None or wanted != lease.connection.integration:
@@ -64,7 +64,7 @@ class ConnectionPool:
                     await self._close_unused(lease)
                     continue
                 lease.connection = replace(lease.connection, integration=wanted)  # methods see its row; it may have changed without a new address
-                if lease.turns is not None and lease.turns.most != at_once(integrations[key[0]]):
+                if lease.turns is not None and lease.turns.most != max_concurrent_calls(integrations[key[0]]):
                     lease.turns = self._turns(key)
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ class ConnectionPool:
             for lease in self._leases.values():
                 closing.push_async_callback(lease.resources.aclose)
 
-    def _want(self, integrations: Mapping[str, Integration]) -> None:
+    def _require(self, integrations: Mapping[str, Integration]) -> None:
         self._integrations = integrations
         self._wanted = {key_of(each): each for integration in integrations.values() for each in integration.each}
 
@@ -104,7 +104,7 @@ class ConnectionPool:
 
     def _turns(self, key: Key) -> CustomerTurns | None:
         integration = self._integrations.get(key[0])
-        most = 0 if integration is None else at_once(integration)
+        most = 0 if integration is None else max_concurrent_calls(integration)
         return CustomerTurns(most, self._shared.clock, self._shared.shutdown) if most else None
 
     async def _close_unused(self, lease: Lease) -> None:
@@ -127,7 +127,7 @@ def key_of(integration: Integration) -> Key:
     return integration.name, integration.customer
 
 
-def at_once(integration: Integration) -> int:
+def max_concurrent_calls(integration: Integration) -> int:
     """Return the maximum calls of one customer; 0 without customers."""
     return integration.customers.at_once if integration.customers is not None else 0
 

@@ -42,7 +42,7 @@ Rows = list[dict[str, str]]
 T = TypeVar("T")
 
 
-class Report:
+class ReportExecution:
     """One run of a statement; for one use only."""
 
     def __init__(self, store: Store, now: datetime, statement: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from worker.sandbox.report_tokens import SqlError, Token, tokens_of
+from worker.sandbox.report_tokens import SqlError, SqlToken, tokens_of
 
 COMPOUND = frozenset({"UNION", "EXCEPT", "INTERSECT"})
 UNIT_FUNCTIONS = frozenset({"DATEADD", "DATEDIFF"})
@@ -58,12 +58,12 @@ def translated(statement: str) -> str:
 class _Reader:
     """Reads tokens up to the parenthesis that closes the current level."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[SqlToken]) -> None:
         self._tokens = tokens
         self._at = 0
         self._depth = 0
 
-    def peek(self, ahead: int = 0) -> Token | None:
+    def peek(self, ahead: int = 0) -> SqlToken | None:
         place = self._at + ahead
         return self._tokens[place] if place < len(self._tokens) else None
 
@@ -87,7 +87,7 @@ class _Reader:
                     select.branch += self._plain(token)
         return select.text()
 
-    def _plain(self, token: Token) -> Iterator[str]:
+    def _plain(self, token: SqlToken) -> Iterator[str]:
         following = self.peek()
         if token.text == "(":
             yield from ("(", self._parenthesis(), ")")

@@ -26,7 +26,7 @@ class SqlError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SqlToken:
     """`kind`: text, quoted, number, word or sign."""
 
     kind: str
@@ -38,11 +38,11 @@ class Token:
         return self.text.upper() if self.kind in {"word", "sign"} else ""
 
 
-def tokens_of(statement: str) -> list[Token]:
+def tokens_of(statement: str) -> list[SqlToken]:
     """Raises `SqlError`. Halo puts the statement into another one: a second statement or a `--` comment would break it."""
     if len(statement) > MAX_LENGTH:
         raise SqlError(f"The statement is longer than {MAX_LENGTH} characters.")
-    found: list[Token] = []
+    found: list[SqlToken] = []
     at = 0
     while at < len(statement):
         match = TOKEN.match(statement, at)
@@ -50,8 +50,8 @@ def tokens_of(statement: str) -> list[Token]:
             raise SqlError(f"Incorrect syntax near '{statement[at : at + 2] if match else statement[at]}'.")
         kind = str(match.lastgroup)
         if kind == "text":
-            found.append(Token(kind, match[0].removeprefix("N")))
+            found.append(SqlToken(kind, match[0].removeprefix("N")))
         elif kind != "space":
-            found.append(Token(kind, match[0]))
+            found.append(SqlToken(kind, match[0]))
         at = match.end()
     return found

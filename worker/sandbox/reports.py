@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.sandbox.report_engine import Report
+from worker.sandbox.report_engine import ReportExecution
 from worker.sandbox.report_tables import TooMuch
 from worker.sandbox.report_tokens import SqlError
 from worker.sandbox.responses import json_answer
@@ -26,7 +26,7 @@ async def report_answer(halo: SimulatedHalo, shown: Mapping[str, Any]) -> web.Re
 async def _loaded(halo: SimulatedHalo, statement: str) -> dict[str, Any]:
     settings = halo.settings
     try:
-        rows = await Report(halo.store, halo.clock(), statement).rows(settings.report_rows, settings.report_seconds)
+        rows = await ReportExecution(halo.store, halo.clock(), statement).rows(settings.report_rows, settings.report_seconds)
     except SqlError as wrong:
         return {"rows": [], "loaded": False, "load_error": str(wrong)}
     return {"rows": rows, "loaded": True}

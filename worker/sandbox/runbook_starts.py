@@ -41,7 +41,7 @@ async def start_runbook(halo: SimulatedHalo, identifier: str, request: web.Reque
         return web.Response(status=404 if grant else 401)
     if not runbook.get("active"):
         return refusal_answer("Unable to start automation", halo.settings.error_wrapper)
-    payload = form_of(body) if grant else readable(body)
+    payload = form_of(body) if grant else json_of_body(body)
     start(halo, runbook, payload, payload if grant and halo.settings.form_sets_variables else None)
     return web.Response() if grant else json_answer({"id": identifier})
 
@@ -68,12 +68,12 @@ def known(runbook: Row, request: web.Request, body: bytes) -> bool:
 
 def form_of(body: bytes) -> dict[str, Any]:
     """`{"formCollection": [{"Key", "Value"}]}` as one object."""
-    document = readable(body)
+    document = json_of_body(body)
     rows = document.get("formCollection") if isinstance(document, Mapping) else None
     return {str(row.get("Key")): row.get("Value") for row in rows if isinstance(row, Mapping)} if isinstance(rows, list) else {}
 
 
-def readable(body: bytes) -> Any:
+def json_of_body(body: bytes) -> Any:
     try:
         return json.loads(body) if body else None
     except ValueError:

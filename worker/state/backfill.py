@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self, get_args
 
 State = Literal["running", "done", "incomplete", "cancelled"]
-LONGEST_STEP = 60.0  # seconds between two turns that count as work; a longer time is an outage and does not show the speed
+MAX_STEP = 60.0  # seconds between two turns that count as work; a longer time is an outage and does not show the speed
 MOMENTS = ("since", "until")
 NUMBERS = ("begun", "at", "spent")
 COUNTS = ("rows", "done", "published", "failures", "cut")
@@ -63,7 +63,7 @@ class Backfill:
     def worked(self, now: float, began: float) -> Self:
         """The backfill after a turn from `began` to `now`. The time since the previous turn counts too, since live work goes first."""
         step = now - (self.at or began)
-        return replace(self, at=now, spent=self.spent + (step if 0 <= step <= LONGEST_STEP else now - began))
+        return replace(self, at=now, spent=self.spent + (step if 0 <= step <= MAX_STEP else now - began))
 
     def as_object(self) -> dict[str, Any]:
         """The backfill as the baton carries it."""

@@ -13,7 +13,7 @@ from worker.core.errors import WorkerError
 
 VERSION = 1
 MAX_AHEAD = 2 * 86_400.0  # seconds by which clocks and time zones may differ
-LONGEST_WAIT = 400 * 86_400.0  # seconds; a schedule may be yearly
+MAX_WAIT = 400 * 86_400.0  # seconds; a schedule may be yearly
 MAX_COUNT = 2**53
 NUMBER = (int, float)
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -102,9 +102,9 @@ class Baton:
         times = {
             "epoch": self.epoch,
             "polled": self.polled,
-            "due": self.due - LONGEST_WAIT,
-            "poll_due": self.poll_due - LONGEST_WAIT,
-            "full_due": self.full_due - LONGEST_WAIT,
+            "due": self.due - MAX_WAIT,
+            "poll_due": self.poll_due - MAX_WAIT,
+            "full_due": self.full_due - MAX_WAIT,
         }
         late += [name for name, value in times.items() if value > now + MAX_AHEAD]
         if late:
@@ -128,13 +128,13 @@ class Baton:
             raise BatonUnreadable(f"the baton has version {version}; this worker reads version {VERSION}", newer=True)
         try:
             document = {**LATER, **document}
-            known, key = KnownRef(**members(document["known"], KNOWN_KINDS)), texts(document["key"])
-            return cls(known=known, key=key, cursor=moment(document["cursor"]), again=moment(document["again"]), **members(document, KINDS))
+            known, key = KnownRef(**checked_members(document["known"], KNOWN_KINDS)), texts(document["key"])
+            return cls(known=known, key=key, cursor=moment(document["cursor"]), again=moment(document["again"]), **checked_members(document, KINDS))
         except (KeyError, TypeError, ValueError) as error:
             raise BatonUnreadable(f"a member of the baton is missing or wrong: {error!r}") from None
 
 
-def members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+def checked_members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     """The members, checked for these types. Raises `KeyError` or `TypeError` here, so that a wrong member does not fail in every turn."""
     for name, valid in kinds.items():
         if type(document[name]) not in valid:

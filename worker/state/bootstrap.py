@@ -6,7 +6,7 @@ import structlog
 
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
-from worker.core.topology import Topology, baton_topology, birth_lock, born_marker, browsed, state_queue, wait_queue
+from worker.core.topology import Topology, baton_topology, bootstrap_lock, bootstrap_marker, browsable_queue, state_queue, wait_queue
 from worker.state.baton import Baton
 from worker.state.baton_lease import forward_due
 
@@ -17,7 +17,7 @@ LOCK_RETRY = 0.2
 async def ensure_baton(broker: Broker, clock: Clock, subscriber: str, *, records: bool = True) -> None:
     """Declare the subscriber's state, and put its first baton unless a replica did so before. `records`: it has known records. Raises `TopologyMismatch`."""
     while True:
-        async with broker.lock(birth_lock(subscriber)) as mine:
+        async with broker.lock(bootstrap_lock(subscriber)) as mine:
             if mine:
                 await _bootstrap(broker, clock, subscriber, records=records)
                 return
@@ -25,12 +25,12 @@ async def ensure_baton(broker: Broker, clock: Clock, subscriber: str, *, records
 
 
 async def _bootstrap(broker: Broker, clock: Clock, subscriber: str, *, records: bool) -> None:
-    born = await broker.queue_exists(born_marker(subscriber))
+    born = await broker.queue_exists(bootstrap_marker(subscriber))
     await broker.declare(baton_topology(subscriber, records=records))
     if born:
         return
     await put_new_baton(broker, subscriber, Baton(due=clock.now()))
-    await broker.declare(Topology(queues=(browsed(born_marker(subscriber)),)))
+    await broker.declare(Topology(queues=(browsable_queue(bootstrap_marker(subscriber)),)))
     logger.info("baton.created", subscriber=subscriber)
 
 
@@ -49,7 +49,7 @@ async def baton_visible(broker: Broker, subscriber: str) -> bool:
 
 async def restart_baton(broker: Broker, clock: Clock, subscriber: str) -> bool:
     """Put a new first baton that outranks one that may come back. False when another replica does so or did so."""
-    async with broker.lock(birth_lock(subscriber)) as mine:
+    async with broker.lock(bootstrap_lock(subscriber)) as mine:
         if not mine or await baton_visible(broker, subscriber):
             return False
         await put_new_baton(broker, subscriber, Baton(epoch=int(clock.now()), due=clock.now()))

@@ -15,7 +15,7 @@ from worker.state.stream_follower import Position
 
 VERSION = 1
 KEPT = 86_400  # seconds that a claim holds
-MOST = 1_000_000  # keys; with more, the oldest are forgotten early
+MAX_KEYS = 1_000_000  # keys; with more, the oldest are forgotten early
 KEY_BYTES, OWNER_BYTES, TIME_BITS = 16, 8, 40
 TIME_MASK = (1 << TIME_BITS) - 1
 
@@ -89,7 +89,7 @@ class ClaimIndex:
     whole when the younger is full or a day long: to remove single keys from the front of a large mapping is slow.
     """
 
-    def __init__(self, *, kept: int = KEPT, most: int = MOST) -> None:
+    def __init__(self, *, kept: int = KEPT, most: int = MAX_KEYS) -> None:
         self._kept = kept
         self._half = max(most // 2, 1)
         self._young: dict[int, int] = {}

@@ -18,7 +18,7 @@ from worker.state.claim_index import ClaimIndex
 from worker.state.lane_results import LaneResults
 from worker.state.stream_ledger import open_ledger
 
-LONGEST_VISIT = 10  # digits
+MAX_VISIT_DIGITS = 10  # digits
 NONE = "there is no broker at the moment"
 
 
@@ -62,7 +62,7 @@ class CurrentBroker:
     async def _is_over(self, key: str) -> bool:
         """Whether the visit after the iterating visit has begun. Raises `BrokerError`."""
         run, _, visit = key.rpartition(":")
-        return self._ledger is not None and visit.isdecimal() and len(visit) < LONGEST_VISIT and await self._ledger.knows(visit_key(run, int(visit) + 1))
+        return self._ledger is not None and visit.isdecimal() and len(visit) < MAX_VISIT_DIGITS and await self._ledger.knows(visit_key(run, int(visit) + 1))
 
     async def declare(self, topology: Topology) -> None:
         """Declare as `Broker.declare`. Raises `BrokerUnreachable` at once while there is no attachment."""

@@ -10,7 +10,7 @@ from typing import Literal
 from worker.core.errors import WorkerError
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.topology import born_marker, state_queue, wait_queue
+from worker.core.topology import bootstrap_marker, state_queue, wait_queue
 from worker.state.baton import Baton, BatonUnreadable, KnownRef, highest
 from worker.state.baton_lease import forward_due, put_baton
 from worker.state.bootstrap import ensure_baton
@@ -39,9 +39,9 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
     """Read the baton and leave it in its place."""
     if not await broker.queue_exists(state_queue(subscriber)):
         return BatonStatus(None, "away", bootstrapped=False)
-    born = await broker.queue_exists(born_marker(subscriber))
+    born = await broker.queue_exists(bootstrap_marker(subscriber))
     async with broker.channel(publishing=True) as channel:
-        taken = await take_all(broker, channel, subscriber)
+        taken = await get_batons(broker, channel, subscriber)
         batons = decode_batons(taken, clock.now())
         if not batons:
             return BatonStatus(None, "away", born)
@@ -49,16 +49,16 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
         return BatonStatus(highest(batons), "waiting" if waiting else "due", born)
 
 
-async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, patience: float) -> Baton:
-    """Replace the baton by `successor(baton)`. Wait up to `patience` seconds while a replica holds it; then put `successor(None)`.
+async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, max_wait: float) -> Baton:
+    """Replace the baton by `successor(baton)`. Wait up to `max_wait` seconds while a replica holds it; then put `successor(None)`.
 
     If `successor` raises, the exception propagates and the baton stays in its place.
     """
     await ensure_baton(broker, clock, subscriber)
-    until = clock.monotonic() + patience
+    until = clock.monotonic() + max_wait
     while True:
         async with broker.channel(publishing=True) as channel:
-            taken = await take_all(broker, channel, subscriber)
+            taken = await get_batons(broker, channel, subscriber)
             if taken or clock.monotonic() >= until:
                 batons = decode_batons(taken, clock.now())
                 baton = outranking(successor(highest(batons) if batons else None), batons, clock.now())
@@ -79,7 +79,7 @@ def with_cursor(baton: Baton | None, moment: datetime) -> Baton:
     return replace(baton or Baton(), cursor=moment, again=moment, learnt=True, scan=None)
 
 
-async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | None) -> Baton | None:
+async def without_lost_records(broker: Broker, subscriber: str, baton: Baton | None) -> Baton | None:
     """The baton, without its known records if their stream no longer holds them."""
     if baton is None:
         return None
@@ -90,7 +90,7 @@ async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | No
     return baton
 
 
-async def take_all(broker: Broker, channel: Channel, subscriber: str) -> list[Delivery]:
+async def get_batons(broker: Broker, channel: Channel, subscriber: str) -> list[Delivery]:
     """Take every message of the baton's queues; they return when the channel closes. If there is none, forward a baton that became due meanwhile."""
     taken = []
     for queue in (wait_queue(subscriber), state_queue(subscriber)):

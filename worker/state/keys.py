@@ -7,7 +7,7 @@ import structlog
 from worker.core.entropy import secret
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
-from worker.core.topology import KEYS, KEYS_LOCK, KEYS_MADE, Topology, browsed, keys_topology
+from worker.core.topology import KEYS, KEYS_LOCK, KEYS_MADE, Topology, browsable_queue, keys_topology
 from worker.state.stream_follower import SILENCE, open_stream
 
 logger = structlog.get_logger()
@@ -37,7 +37,7 @@ async def _make(broker: Broker) -> None:
         reason = f"{KEYS} is empty: it was purged or deleted. A new key is made; headers that the worker wrote on waiting messages are no longer trusted"
         logger.error("key.lost", queue=KEYS, reason=reason)
     await broker.publish(Message(secret(KEY_BYTES), content_type="application/octet-stream"), routing_key=KEYS)
-    await broker.declare(Topology(queues=(browsed(KEYS_MADE),)))
+    await broker.declare(Topology(queues=(browsable_queue(KEYS_MADE),)))
 
 
 async def _first(broker: Broker) -> bytes | None:

@@ -51,7 +51,7 @@ class KnownStream:
             )
         for document in unrolled(found[1], ref.last):
             known.apply(document)
-        known.written()
+        known.clear_delta()
         return known
 
     async def save(self, ref: KnownRef, known: RecordIndex, *, seen: Iterable[str] | None, scan_ended: bool) -> KnownRef:
@@ -62,7 +62,7 @@ class KnownStream:
         elif scan_ended and known.seen:
             deltas.append({"scan_ended": True})
         ref = await self._append(ref, deltas)
-        known.written()
+        known.clear_delta()
         if ref.appended > max(SNAPSHOT_AFTER, ref.snapshot):
             ref = await self._snapshot(ref, known, seen)
         return replace(ref, size=len(known.hashes))

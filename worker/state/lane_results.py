@@ -23,10 +23,10 @@ LOCK_RETRY = 0.1  # seconds
 DEEPER = 72  # levels: a variable may be as deep as any document
 SMALL = 32 * 1024  # bytes of a part that is read for any iteration
 PART = "part of "  # begins the message ids of parts; parts of an older worker have other ids, and are read
-LONGEST_ID = 200  # characters; a longer key, of deeply nested iterations, is only in the body
+MAX_ID = 200  # characters; a longer key, of deeply nested iterations, is only in the body
 
 
-Over = Callable[[str], Awaitable[bool]]
+IsOver = Callable[[str], Awaitable[bool]]
 """Whether the run with the iteration of this key has continued: a lane failed, and no replica takes the parts of the other lanes any more."""
 
 
@@ -42,7 +42,7 @@ class LaneResults:
     clock: Clock
     codec: HeaderCodec
     metrics: Metrics
-    over: Over = never
+    over: IsOver = never
 
     async def join(self, queue: str, part: LanePart, onward: Onward) -> bool:
         """Join as `RunBroker.join`. A lock lets one lane read at a time: two lanes that each hold a part would both find one missing."""
@@ -52,10 +52,10 @@ class LaneResults:
             async with self.broker.lock(f"{queue}.lock") as mine:
                 if mine:
                     async with self.broker.channel(publishing=True) as channel:
-                        return await self._together(channel, queue, part, onward)
+                        return await self._join_parts(channel, queue, part, onward)
             await self.clock.sleep(LOCK_RETRY)
 
-    async def _together(self, channel: Channel, queue: str, part: LanePart, onward: Onward) -> bool:
+    async def _join_parts(self, channel: Channel, queue: str, part: LanePart, onward: Onward) -> bool:
         """Take, publish and acknowledge on one channel. At its close, parts of other iterations return to the queue, except iterations that are over.
 
         Large parts of other iterations come without their bodies: otherwise each lane that ends would decode the results of all current iterations.
@@ -63,7 +63,7 @@ class LaneResults:
         taken: list[Delivery] = []
         found: dict[int, Any] = {}
         size = values = 0
-        while (delivery := await channel.get(queue, keep=reading(part.key))) is not None:
+        while (delivery := await channel.get(queue, keep=keep_own_parts(part.key))) is not None:
             if delivery.unread is not None:
                 if await self.over(delivery.message.message_id.removeprefix(PART)):
                     await delivery.ack()
@@ -78,7 +78,7 @@ class LaneResults:
                 if lane not in found:
                     found[lane] = document
                     size, values = size + len(delivery.message.body), values + count_values(delivery.message.body)
-                    check_together(size, values)
+                    check_total(size, values)
             elif await self.over(key):
                 await delivery.ack()
         if len(found) < part.lanes:
@@ -104,7 +104,7 @@ class LaneResults:
         return None
 
 
-def check_together(size: int, values: int) -> None:
+def check_total(size: int, values: int) -> None:
     """Raise `Undecodable` when the results exceed the limits of a run's message. Further results are then not read, and take no memory."""
     if size > MAX_BYTES or values > MAX_VALUES:
         raise Undecodable(f"the results of its lanes have more than {MAX_BYTES:,} bytes or {MAX_VALUES:,} names and values together: no run can hold them")
@@ -112,10 +112,10 @@ def check_together(size: int, values: int) -> None:
 
 def id_of(key: str) -> str:
     """The message id of an iteration's parts. Empty for a key that is too long: the broker's port then gives each part a new id."""
-    return f"{PART}{key}" if len(key) <= LONGEST_ID else ""
+    return f"{PART}{key}" if len(key) <= MAX_ID else ""
 
 
-def reading(key: str) -> Keep:
+def keep_own_parts(key: str) -> Keep:
     """Keeps the bodies of this iteration's parts, small bodies, and bodies whose message id does not name an iteration."""
     mine = id_of(key)
 

@@ -27,7 +27,7 @@ from worker.core.allowance import Allowance, Pace
 from worker.core.errors import Undecodable
 from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message
-from worker.core.permit_topology import minted_mark, pause_queue, permits_queue, permits_topology
+from worker.core.permit_topology import issuer_marker, pause_queue, permits_queue, permits_topology
 from worker.core.ports import Broker, Channel, Clock
 from worker.metrics import Metrics
 
@@ -55,7 +55,7 @@ class PermitIssuer:
 
     async def run(self, broker: Broker) -> None:
         """Issue permits until the attachment is lost. Raises `BrokerError`."""
-        while await broker.queue_depth(minted_mark(self._tenant)):
+        while await broker.queue_depth(issuer_marker(self._tenant)):
             await self._clock.sleep(self._allowance.mark / 10)
         async with AsyncExitStack() as stack:
             channel = await stack.enter_async_context(broker.channel(publishing=True))
@@ -89,7 +89,7 @@ class PermitIssuer:
     async def _mark(self, channel: Channel, now: float) -> None:
         """Publish the mark before the permit, so that it outlives the interval after it."""
         if now - self._marked_at >= self._allowance.mark / 3:
-            await channel.publish(Message(b"{}", expiration=self._allowance.mark), routing_key=minted_mark(self._tenant))
+            await channel.publish(Message(b"{}", expiration=self._allowance.mark), routing_key=issuer_marker(self._tenant))
             self._marked_at = now
 
     async def _apply_pause(self, channel: Channel) -> None:

@@ -13,7 +13,7 @@ from worker.core.allowance import Allowance, Permit
 from worker.core.entropy import uniform
 from worker.core.errors import BrokerError, Undecodable
 from worker.core.json_codec import decode
-from worker.core.permit_topology import mint_lock, minted_mark, pause_queue, permits_queue, permits_topology
+from worker.core.permit_topology import issuer_lock, issuer_marker, pause_queue, permits_queue, permits_topology
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.repeats import Repeats
 from worker.metrics import Metrics
@@ -124,8 +124,8 @@ class SharedPermits:
         while True:
             await self._unserved.wait()
             self._unserved.clear()
-            if not await broker.queue_depth(minted_mark(self._tenant)):
-                async with broker.lock(mint_lock(self._tenant)) as mine:
+            if not await broker.queue_depth(issuer_marker(self._tenant)):
+                async with broker.lock(issuer_lock(self._tenant)) as mine:
                     if mine:
                         await PermitIssuer(self._names, self._tenant, self._allowance, self._clock, self._metrics).run(broker)
             await self._clock.sleep(ISSUER_CHECK * uniform(0.75, 1.25))

@@ -46,7 +46,7 @@ class RecordIndex:
         self.hashes[key] = digest
         self._put[key] = digest
         if owner and self.owners.get(key) != owner:
-            self._own(key, owner)
+            self._set_owner(key, owner)
             self._owned[key] = owner
         if trace != self.traces.get(key, ""):
             self._trace(key, trace)
@@ -57,7 +57,7 @@ class RecordIndex:
             if self.hashes.pop(key, None) is not None:
                 self.missing.discard(key)
                 self.traces.pop(key, None)
-                self._own(key, "")
+                self._set_owner(key, "")
                 self._put.pop(key, None)
                 self._traced.pop(key, None)
                 self._owned.pop(key, None)
@@ -69,7 +69,7 @@ class RecordIndex:
         self.forget([key])
         self.put(key, mark)
 
-    def meet(self, keys: Iterable[str | None]) -> None:
+    def mark_seen(self, keys: Iterable[str | None]) -> None:
         """Record that a scan has read these keys (None: a row without a key): they are no longer missing."""
         for key in self.missing.intersection(keys):
             self.missing.discard(key)
@@ -89,7 +89,7 @@ class RecordIndex:
         delta |= {"gone": sorted(self._gone), "missing": sorted(self._missing), "met": sorted(self._met)}
         return {name: value for name, value in delta.items() if value}
 
-    def written(self) -> None:
+    def clear_delta(self) -> None:
         """Empty the delta after the broker has confirmed it."""
         self._put, self._traced, self._owned, self._gone, self._missing, self._met = {}, {}, {}, set(), set(), set()
 
@@ -98,13 +98,13 @@ class RecordIndex:
         for key in delta.get("gone", ()):
             self.hashes.pop(key, None)
             self.traces.pop(key, None)
-            self._own(key, "")
+            self._set_owner(key, "")
             self.missing.discard(key)
         self.hashes.update(delta.get("put", {}))
         for key, trace in delta.get("trace", {}).items():
             self._trace(key, trace)
         for key, owner in delta.get("owner", {}).items():
-            self._own(key, owner)
+            self._set_owner(key, owner)
         self.missing.update(delta.get("missing", ()))
         self.missing.difference_update(delta.get("met", ()))
         if "seen" in delta:
@@ -118,7 +118,7 @@ class RecordIndex:
         else:
             self.traces.pop(key, None)
 
-    def _own(self, key: str, owner: str) -> None:
+    def _set_owner(self, key: str, owner: str) -> None:
         """Make the record a child of `owner`; empty: of no parent."""
         before = self.owners.pop(key, "")
         if before and (siblings := self.children.get(before)) is not None:

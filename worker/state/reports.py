@@ -55,7 +55,7 @@ class ClientReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReplicaReport:
     """One replica. Times are seconds since 1970. `interval`: seconds until its next report. `problems`: mistakes in route files that it does not run."""
 
     name: str
@@ -77,24 +77,25 @@ class Report:
         """The report in a document. Ignores members of a newer version. Raises `Undecodable`."""
         try:
             routes = tuple(
-                RouteReport(**known(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")}) for each in document["routes"]
+                RouteReport(**known_members(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")})
+                for each in document["routes"]
             )
-            clients = tuple(ClientReport(**known(ClientReport, each)) for each in document["clients"])
-            return cls(**known(cls, document) | {"routes": routes, "clients": clients, "problems": tuple(document.get("problems", ()))})
+            clients = tuple(ClientReport(**known_members(ClientReport, each)) for each in document["clients"])
+            return cls(**known_members(cls, document) | {"routes": routes, "clients": clients, "problems": tuple(document.get("problems", ()))})
         except (AttributeError, KeyError, TypeError) as error:
             raise Undecodable(f"a member of the report is missing or wrong: {error!r}") from None
 
 
-def known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
+def known_members(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
-async def publish_report(broker: Broker, key: bytes, report: Report) -> None:
+async def publish_report(broker: Broker, key: bytes, report: ReplicaReport) -> None:
     """Publish a report to the stream. Raises `BrokerError`."""
     await broker.publish(Message(seal(report, key, STATUS)), routing_key=STATUS)
 
 
-async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Report]:
+async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[ReplicaReport]:
     """The last report of each replica in the last two minutes; without any, the reports at the end of the stream. Raises `BrokerError`."""
     if not await broker.queue_exists(STATUS):  # the stream's depth is some seconds old
         return []
@@ -102,7 +103,7 @@ async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Repor
     return await read_reports(broker, key, since) or await read_reports(broker, key, "last")
 
 
-async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> list[Report]:
+async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> list[ReplicaReport]:
     """The newest report of each replica, by name, without forged ones. A report of thousands of routes takes time: other work runs after each report."""
     newest: dict[str, Mapping[str, Any]] = {}
     try:
@@ -111,8 +112,8 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
             while batch := await reader.batch(within):
                 within = QUIET
                 for delivery in batch:
-                    if (told := report_in(delivery, key)) is not None and told["at"] >= newest.get(told["name"], told)["at"]:
-                        newest[told["name"]] = told
+                    if (report := report_in(delivery, key)) is not None and report["at"] >= newest.get(report["name"], report)["at"]:
+                        newest[report["name"]] = report
                     await asyncio.sleep(0)
     except BrokerError:
         if broker.lost:
@@ -120,15 +121,15 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
     reports = []
     for name in sorted(newest):
         with suppress(Undecodable):
-            reports.append(Report.of(newest[name]))
+            reports.append(ReplicaReport.of(newest[name]))
         await asyncio.sleep(0)
     return reports
 
 
 def report_in(delivery: Delivery, key: bytes) -> Mapping[str, Any] | None:
-    """The document of a report, None if no worker wrote it. Only the newest becomes a `Report`: it may have thousands of routes."""
+    """The document of a report, None if no worker wrote it. Only the newest becomes a `ReplicaReport`: it may have thousands of routes."""
     try:
-        told = unseal(delivery.message.body, key, STATUS)
+        document = unseal(delivery.message.body, key, STATUS)
     except Undecodable:
         return None
-    return told if "name" in told and "at" in told else None
+    return document if "name" in document and "at" in document else None

@@ -25,12 +25,12 @@ QUIET = 0.5  # seconds without a further message that mark the end of a small st
 
 
 class RouteControl:
-    """The paused routes, as far as this replica has read. It keeps them while there is no broker. `told`: called with the pauses before and after a change."""
+    """The paused routes, as far as this replica has read. It keeps them while there is no broker. `on_change`: called with the pauses before and after a change."""
 
-    def __init__(self, clock: Clock, metrics: Metrics, told: Callable[[Pauses, Pauses], None] = lambda *_: None) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics, on_change: Callable[[Pauses, Pauses], None] = lambda *_: None) -> None:
         self._clock = clock
         self._metrics = metrics
-        self._told = told
+        self._on_change = on_change
         self._pauses = Pauses()
         self._repeats = Repeats()
         self._changed = asyncio.Event()
@@ -85,7 +85,7 @@ class RouteControl:
     def _apply(self, pauses: Pauses) -> None:
         if pauses.revision > self._pauses.revision:
             before, self._pauses = self._pauses, pauses
-            self._told(before, pauses)
+            self._on_change(before, pauses)
             self._changed.set()
             self._changed = asyncio.Event()
 

@@ -13,7 +13,7 @@ import orjson
 from worker.core.errors import WorkerError
 
 VERSION = 2
-KEPT = 86_400  # seconds that the index remembers a write
+WRITE_LIFETIME = 86_400  # seconds that the index remembers a write
 MAX_FOOTPRINTS = 20_000  # of some 700 bytes each; with more, the oldest are forgotten early, and their echoes are published
 IN_FLIGHT = 120.0  # seconds after which a write without an end counts as lost
 MAX_IN_FLIGHT = 10_000
@@ -88,7 +88,7 @@ class WriteNotice:
 class WriteIndex:
     """The writes in flight and the footprints, from all notices so far."""
 
-    def __init__(self, *, kept: float = KEPT, most: int = MAX_FOOTPRINTS) -> None:
+    def __init__(self, *, kept: float = WRITE_LIFETIME, most: int = MAX_FOOTPRINTS) -> None:
         self._kept = kept
         self._most = most
         self._footprints: dict[tuple[str, str, str], list[WriteFootprint]] = {}
@@ -120,7 +120,7 @@ class WriteIndex:
         """The footprints of our writes on a record, oldest first."""
         return list(self._footprints.get((client, resource, key), ()))
 
-    def awaits(self, client: str, resource: str, keys: Iterable[str], now: float, *, creates: bool) -> bool:
+    def in_flight(self, client: str, resource: str, keys: Iterable[str], now: float, *, creates: bool) -> bool:
         """Whether a write in flight may have changed one of these records or, with `creates`, created one."""
         wanted = set(keys)
         return any(

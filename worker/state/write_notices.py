@@ -15,7 +15,7 @@ from worker.core.ports import Broker, Clock
 from worker.core.topology import ECHOES, echoes_topology
 from worker.metrics import Metrics
 from worker.state.stream_follower import MARGIN, Batch, StreamFollower
-from worker.state.write_index import KEPT, NotAWriteNotice, WriteFootprint, WriteIndex, WriteNotice
+from worker.state.write_index import WRITE_LIFETIME, NotAWriteNotice, WriteFootprint, WriteIndex, WriteNotice
 
 logger = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class WriteNotices:
         self._metrics = Metrics() if metrics is None else metrics
         self._broker: Broker | None = None
         self._index = WriteIndex()
-        self._follower = StreamFollower(ECHOES, echoes_topology(), clock, kept=KEPT)
+        self._follower = StreamFollower(ECHOES, echoes_topology(), clock, kept=WRITE_LIFETIME)
         self._changed = asyncio.Event()
         self._marks: set[str] = set()
 
@@ -72,7 +72,7 @@ class WriteNotices:
         wanted = set(keys)
         try:
             async with asyncio.timeout(within):
-                await self._until(lambda: not self._index.awaits(client, resource, wanted, self._clock.now(), creates=creates))
+                await self._until(lambda: not self._index.in_flight(client, resource, wanted, self._clock.now(), creates=creates))
         except TimeoutError:
             return
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from worker.translation.halo_steps import is_number
 from worker.translation.report import Untranslatable
-from worker.translation.texts import jsonata_name, read_variable, shown, unwrapped
+from worker.translation.texts import excerpt, jsonata_name, read_variable, unwrapped
 
 EQUALS, DIFFERS, CONTAINS, LACKS, GREATER, AT_LEAST, LESS, AT_MOST, IN_SET, NOT_IN_SET, HAS_VALUE, NO_VALUE = 0, 1, 2, 3, 5, 6, 7, 8, 23, 24, 29, 30
 ORDER = {GREATER: ">", AT_LEAST: ">=", LESS: "<", AT_MOST: "<="}
@@ -79,7 +79,7 @@ def read_criterion(row: Any) -> Criterion:
         raise Untranslatable(f"the comparison {kind!r} is not known")
     value = "" if kind in {HAS_VALUE, NO_VALUE} else literal(row)
     if kind in ORDER and not re.fullmatch(r"-?\d+(\.\d+)?", value):
-        raise Untranslatable(f"`{shown(value)}` is not a number, and the comparison {kind} is for numbers")
+        raise Untranslatable(f"`{excerpt(value)}` is not a number, and the comparison {kind} is for numbers")
     return Criterion(operand_of(row), int(kind), value)
 
 
@@ -89,15 +89,15 @@ def operand_of(row: Mapping[str, Any]) -> str:
         raise Untranslatable("a criterion names no field")
     if table == TICKETS:
         if not PLAIN_FIELD.fullmatch(field):
-            raise Untranslatable(f"`{shown(field)}` is not a member of a ticket")
+            raise Untranslatable(f"`{excerpt(field)}` is not a member of a ticket")
         return f"request.ticket.{jsonata_name(field)}"
     if table != VARIABLES:
-        raise Untranslatable(f"criteria over `{shown(str(table))}` have no counterpart: only those over variables and over the ticket of the event have one")
+        raise Untranslatable(f"criteria over `{excerpt(str(table))}` have no counterpart: only those over variables and over the ticket of the event have one")
     if not (field.startswith("<<") and field.endswith(">>")):
-        raise Untranslatable(f"`{shown(field)}` is not in `<<>>`, so Halo finds no such variable: the condition would never hold")
+        raise Untranslatable(f"`{excerpt(field)}` is not in `<<>>`, so Halo finds no such variable: the condition would never hold")
     variable = read_variable(unwrapped(field))
     if variable.path is not None:
-        raise Untranslatable(f"`{shown(field)}` is not the name of a variable, so Halo does not find it")
+        raise Untranslatable(f"`{excerpt(field)}` is not the name of a variable, so Halo does not find it")
     return jsonata_name(variable.text)
 
 
@@ -107,7 +107,7 @@ def literal(row: Mapping[str, Any]) -> str:
     if isinstance(text, str) and text:
         if "<<" in text:
             raise Untranslatable(
-                f"`{shown(text)}` is compared as the literal text, since Halo compares no variable with a variable: the condition would never hold"
+                f"`{excerpt(text)}` is compared as the literal text, since Halo compares no variable with a variable: the condition would never hold"
             )
         return text
     if isinstance(number, int) and not isinstance(number, bool):
@@ -124,11 +124,11 @@ def criteria(expression: str) -> list[dict[str, Any]]:
     while text and text != "true":
         found = next(((pattern.match(text), build) for pattern, build in FORMS if pattern.match(text)), None)
         if found is None or found[0] is None:
-            raise Untranslatable(f"`{shown(expression)}` is not a condition that Halo can compare: compare one variable with one value, joined by `and`")
+            raise Untranslatable(f"`{excerpt(expression)}` is not a condition that Halo can compare: compare one variable with one value, joined by `and`")
         rows.append(found[1](found[0]))
         text = text[found[0].end() :]
         if text and not text.startswith(JOIN):
-            raise Untranslatable(f"`{shown(expression)}` is not a condition that Halo can compare: join comparisons by `and`")
+            raise Untranslatable(f"`{excerpt(expression)}` is not a condition that Halo can compare: join comparisons by `and`")
         text = text.removeprefix(JOIN)
     return rows
 

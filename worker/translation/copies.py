@@ -17,7 +17,7 @@ from worker.translation.secrets import marked, stored
 
 FOLDER = "halo"
 """The directory of the copies, inside the directory of the route files; the worker reads no copy."""
-LARGEST = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 Kind = Literal["runbook", "integration"]
 
 
@@ -61,7 +61,7 @@ def read_copy(directory: Path, kind: Kind, name: str) -> Copy | None:
     if not path.exists():
         return None
     try:
-        content = marked(decode(read_regular(path, LARGEST), LARGEST))
+        content = marked(decode(read_regular(path, MAX_BYTES), MAX_BYTES))
         names = {int(number): str(each) for number, each in content["names"].items()}
         return Copy(
             kind,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.translation.report import Report
+from worker.translation.report import TranslationReport
 
 RUNBOOK = 1
 GROUPS = ("runbooks", "webhooks", "integrations", "methods", "standalone_methods")
@@ -21,7 +21,7 @@ class Documents:
     runbooks: list[dict[str, Any]] = field(default_factory=list)
     integrations: list[dict[str, Any]] = field(default_factory=list)
     methods: list[dict[str, Any]] = field(default_factory=list)
-    unknown: list[Report] = field(default_factory=list)
+    unknown: list[TranslationReport] = field(default_factory=list)
 
     def add(self, value: Any, source: str) -> None:
         """Add a document, a list of documents, or an object of lists such as `{runbooks, integrations, methods}`."""
@@ -36,7 +36,7 @@ class Documents:
                 )
 
     def _refuse(self, place: str, reason: str) -> None:
-        report = Report("file", place)
+        report = TranslationReport("file", place)
         report.refuse(place, reason)
         self.unknown.append(report)
 

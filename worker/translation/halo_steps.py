@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
-from worker.translation.report import Report
+from worker.translation.report import TranslationReport
 
 Kind = Literal["condition", "done", "failed", "method", "action", "begin", "continue", "sleep", "start"]
 CONDITION, ACTION, END = 1, 2, 3
@@ -20,7 +20,7 @@ LOOP = -98
 """The `end_step` that leads back to the beginning of the iteration."""
 EDGES: Mapping[Kind, int] = {"condition": 12, "method": 17, "action": 18, "begin": 22, "continue": 23, "sleep": 32}
 """The `action_type` of the ways out of each kind."""
-MOST_STEPS = 2000
+MAX_STEPS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,20 @@ class HaloStep:
 
 @dataclass(frozen=True, slots=True)
 class HaloSteps:
-    """The sound steps by number, in the order of the document. `first`: the number of the step that begins a run."""
+    """The valid steps by number, in the order of the document. `first`: the number of the step that begins a run."""
 
     steps: Mapping[int, HaloStep]
     first: int
 
 
-def read_steps(document: Mapping[str, Any], report: Report) -> HaloSteps | None:
+def read_steps(document: Mapping[str, Any], report: TranslationReport) -> HaloSteps | None:
     """Return the steps; None after refusals, which the report lists."""
     rows = document.get("steps")
     if not isinstance(rows, list) or not rows:
         report.refuse("steps", "the runbook has no steps" if rows in (None, []) else "`steps` is not a list")
         return None
-    if len(rows) > MOST_STEPS:
-        report.refuse("steps", f"the runbook has {len(rows):,} steps; at most {MOST_STEPS:,} are translated")
+    if len(rows) > MAX_STEPS:
+        report.refuse("steps", f"the runbook has {len(rows):,} steps; at most {MAX_STEPS:,} are translated")
         return None
     before = len(report.refusals)
     found: dict[int, HaloStep] = {}
@@ -74,7 +74,7 @@ def read_steps(document: Mapping[str, Any], report: Report) -> HaloSteps | None:
     return HaloSteps(found, firsts[0].number) if len(report.refusals) == before else None
 
 
-def read_step(row: Any, index: int, report: Report) -> HaloStep | None:
+def read_step(row: Any, index: int, report: TranslationReport) -> HaloStep | None:
     place = f"step {index + 1}"
     if not isinstance(row, Mapping):
         report.refuse(place, "the step is not an object")
@@ -94,7 +94,7 @@ def read_step(row: Any, index: int, report: Report) -> HaloStep | None:
     return HaloStep(number, name, kind, row, *ways) if kind is not None and ways is not None else None
 
 
-def kind_of(row: Mapping[str, Any], name: str, report: Report) -> Kind | None:
+def kind_of(row: Mapping[str, Any], name: str, report: TranslationReport) -> Kind | None:
     steptype, auto = row.get("steptype"), row.get("auto_action")
     if steptype == CONDITION:
         return "condition"
@@ -109,7 +109,7 @@ def kind_of(row: Mapping[str, Any], name: str, report: Report) -> Kind | None:
     return KINDS[auto]
 
 
-def read_ways(name: str, number: int, edges: Sequence[Mapping[str, Any]], report: Report) -> tuple[int | None, int | None] | None:
+def read_ways(name: str, number: int, edges: Sequence[Mapping[str, Any]], report: TranslationReport) -> tuple[int | None, int | None] | None:
     found: dict[int, int] = {}
     for edge in edges:
         result, start, end = (edge.get(member) for member in ("approval_result", "start_step", "end_step"))

@@ -10,9 +10,9 @@ from typing import Any
 from worker.config.node_values import no_variable
 from worker.config.variables import VariableSyntaxError, parse_variable
 from worker.translation.outputs import ARRAY, BOOLEAN, FLOAT, INTEGER, OBJECT, TEXT
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.secrets import MARK
-from worker.translation.texts import TICKET, escaped, shown
+from worker.translation.texts import TICKET, escaped, excerpt
 
 REQUEST = "request"
 
@@ -30,7 +30,7 @@ class Inputs:
         return {*self.paths, *self.values}
 
 
-def read_inputs(rows: Any, report: Report) -> Inputs:
+def read_inputs(rows: Any, report: TranslationReport) -> Inputs:
     found = Inputs()
     if rows is not None and not isinstance(rows, list):
         report.refuse("input_variables", "`input_variables` is not a list")
@@ -61,14 +61,14 @@ def read_input(name: str, row: Mapping[str, Any], found: Inputs) -> None:
         try:
             path = parse_variable(inner)
         except VariableSyntaxError as error:
-            raise Untranslatable(f"the value `{shown(text)}` is no expression: {error}") from None
+            raise Untranslatable(f"the value `{excerpt(text)}` is no expression: {error}") from None
         if path.root != REQUEST:
-            raise Untranslatable(f"the value `{shown(text)}` must begin with `request` or `ticket`: a run has nothing else at its start")
+            raise Untranslatable(f"the value `{excerpt(text)}` must begin with `request` or `ticket`: a run has nothing else at its start")
         found.paths[name] = str(path)
         found.plain.update({name} if path.plain else ())
         return
     if "<<" in text:
-        raise Untranslatable(f"the value `{shown(text)}` mixes text and variables")
+        raise Untranslatable(f"the value `{excerpt(text)}` mixes text and variables")
     found.values[name] = read_literal(value or "", kind)
     if isinstance(found.values[name], str):
         found.plain.add(name)
@@ -85,12 +85,12 @@ def read_literal(text: str, kind: Any) -> Any:
     try:
         value = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
-        raise Untranslatable(f"the value `{shown(text)}` is not of its type (`data_type` {kind})") from None
+        raise Untranslatable(f"the value `{excerpt(text)}` is not of its type (`data_type` {kind})") from None
     if kind == BOOLEAN and value not in (0, 1):
-        raise Untranslatable(f"the value `{shown(text)}` is no boolean: Halo knows 1 and 0")
+        raise Untranslatable(f"the value `{excerpt(text)}` is no boolean: Halo knows 1 and 0")
     expected = {OBJECT: dict, ARRAY: list, INTEGER: int, FLOAT: int | float, BOOLEAN: int}[kind]
     if not isinstance(value, expected) or isinstance(value, bool):
-        raise Untranslatable(f"the value `{shown(text)}` is not of its type (`data_type` {kind})")
+        raise Untranslatable(f"the value `{excerpt(text)}` is not of its type (`data_type` {kind})")
     return deep_escaped(value)
 
 

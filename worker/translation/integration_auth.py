@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.translation.halo_steps import is_number
 from worker.translation.naming import setting
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.secrets import MARK
 from worker.translation.texts import escaped
 
@@ -19,7 +19,7 @@ AUTHORIZATION = "Authorization"
 BEARER_PREFIX = "Bearer"
 
 
-def auth_of(document: Mapping[str, Any], name: str, report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
+def auth_of(document: Mapping[str, Any], name: str, report: TranslationReport) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return `auth`, and further members of the integration. Raises `Untranslatable`."""
     kind = document.get("authorizationtype") or NONE
     match kind:
@@ -28,18 +28,18 @@ def auth_of(document: Mapping[str, Any], name: str, report: Report) -> tuple[dic
         case 1 | 2:
             return header_auth(document, name, kind, report), {}
         case 3:
-            user = text(document, "username") or f"${{{asked(report, name, 'username', 'the user name')}}}"
+            user = text(document, "username") or f"${{{setting_reference(report, name, 'username', 'the user name')}}}"
             return {"type": "basic", "username": user, "password": secret_of(document, "new_password", name, "password", "the password", report)}, {}
         case 4:
             return oauth2(document, name, report), {}
         case 8:
-            return {"type": "none"}, {"cert_file": f"${{{asked(report, name, 'cert_file', 'the path of the PEM file with certificate and key')}}}"}
+            return {"type": "none"}, {"cert_file": f"${{{setting_reference(report, name, 'cert_file', 'the path of the PEM file with certificate and key')}}}"}
         case _:
             what = TYPES.get(kind, repr(kind)) if isinstance(kind, int) else repr(kind)
             raise Untranslatable(f"the authorization {what} has no counterpart: what Halo sends for it is not documented")
 
 
-def header_auth(document: Mapping[str, Any], name: str, kind: int, report: Report) -> dict[str, Any]:
+def header_auth(document: Mapping[str, Any], name: str, kind: int, report: TranslationReport) -> dict[str, Any]:
     if document.get("bearerlocation") not in (None, 0):
         raise Untranslatable("the key is not sent in a header (`bearerlocation`), and where it is sent is not documented")
     header, prefix = text(document, "headername"), text(document, "headerprefix").strip()
@@ -51,7 +51,7 @@ def header_auth(document: Mapping[str, Any], name: str, kind: int, report: Repor
     return {"type": "api_key", "name": header or AUTHORIZATION, "value": f"{prefix} {value}" if prefix else value}
 
 
-def oauth2(document: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
+def oauth2(document: Mapping[str, Any], name: str, report: TranslationReport) -> dict[str, Any]:
     grant = document.get("granttype") or 0
     if is_number(grant) and grant in PEOPLE:
         raise Untranslatable(f"the grant {PEOPLE[grant]} needs a person: use client credentials")
@@ -62,26 +62,26 @@ def oauth2(document: Mapping[str, Any], name: str, report: Report) -> dict[str, 
         raise Untranslatable(f"the token is the member `{answer}` of the answer: use `auth: {{type: login}}`")
     if not text(document, "tokenurl"):
         raise Untranslatable("the integration has no token address (`tokenurl`)")
-    client_id = text(document, "client_id") or f"${{{asked(report, name, 'client_id', 'the client ID')}}}"
+    client_id = text(document, "client_id") or f"${{{setting_reference(report, name, 'client_id', 'the client ID')}}}"
     made: dict[str, Any] = {"type": "oauth2"} | ({"grant": GRANTS[grant]} if grant else {})
     made |= {"token_url": address(document, "tokenurl"), "client_id": client_id}
     made["client_secret"] = secret_of(document, "new_client_secret", name, "client_secret", "the client secret", report)
     if grant:
-        made["username"] = text(document, "username") or f"${{{asked(report, name, 'username', 'the user name')}}}"
+        made["username"] = text(document, "username") or f"${{{setting_reference(report, name, 'username', 'the user name')}}}"
         made["password"] = secret_of(document, "new_password", name, "password", "the password", report)
     scopes = text(document, "scope").split()
     return made | ({"scopes": scopes} if scopes else {})
 
 
-def secret_of(document: Mapping[str, Any], member: str, name: str, what: str, meaning: str, report: Report) -> str:
+def secret_of(document: Mapping[str, Any], member: str, name: str, what: str, meaning: str, report: TranslationReport) -> str:
     """Return a reference to the secret: to the secret of the document, or to a variable that the operator must set."""
     found = document.get(member)
     if isinstance(found, str) and MARK.search(found):
         return found
-    return f"${{{asked(report, name, what, meaning)}}}"
+    return f"${{{setting_reference(report, name, what, meaning)}}}"
 
 
-def asked(report: Report, name: str, what: str, meaning: str) -> str:
+def setting_reference(report: TranslationReport, name: str, what: str, meaning: str) -> str:
     variable = setting(name, what)
     report.settings[variable] = f"{meaning} of the integration {name}"
     return variable

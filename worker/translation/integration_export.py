@@ -12,23 +12,23 @@ from worker.translation.integration_import import import_integration
 from worker.translation.json_bodies import write_body
 from worker.translation.methods_import import INHERIT, VERBS
 from worker.translation.outputs import write_outputs
-from worker.translation.report import Report, Untranslatable
-from worker.translation.secrets import written
-from worker.translation.texts import halos
+from worker.translation.report import TranslationReport, Untranslatable
+from worker.translation.secrets import with_references
+from worker.translation.texts import to_halo_text
 
 VERB_NUMBERS = {verb: number for number, verb in VERBS.items()}
 LEFT_OUT = ("timeout", "response_kind", "pages", "body_kind", "missing")
 CONNECTION = ("allow_hosts", "proxy", "ca_file", "key_file")
 
 
-def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | None, numbers: Mapping[str, int], report: Report) -> Any:
+def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | None, numbers: Mapping[str, int], report: TranslationReport) -> Any:
     """Return the integration's document with its methods inside, or `{integrations, methods}` if they were separate documents. None after refusals.
 
     `numbers`: Halo's numbers of the methods, by integration.method.
     """
-    before = import_integration(copy.document, copy.methods, name, Report("integration", name)) if copy is not None else None
-    old = dict(written(before.definition)) if before is not None else {}
-    base: dict[str, Any] = dict(written(copy.document)) if copy is not None else {"name": name}
+    before = import_integration(copy.document, copy.methods, name, TranslationReport("integration", name)) if copy is not None else None
+    old = dict(with_references(before.definition)) if before is not None else {}
+    base: dict[str, Any] = dict(with_references(copy.document)) if copy is not None else {"name": name}
     if {**old, "methods": None} != {**definition, "methods": None}:
         try:
             base |= connection_of(definition, report)
@@ -36,7 +36,7 @@ def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | No
             report.refuse(name, str(error))
             return None
     known = {short: number for number, short in copy.names.items()} if copy is not None else {}
-    documents = {method.get("id"): method for method in written(list(copy.methods))} if copy is not None else {}
+    documents = {method.get("id"): method for method in with_references(list(copy.methods))} if copy is not None else {}
     methods: list[dict[str, Any]] = []
     for short, method in definition["methods"].items():
         present = documents.get(known.get(short), {})
@@ -48,7 +48,7 @@ def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | No
             methods.append(own | present | method_document(method, short, report))
         except Untranslatable as error:
             report.refuse(short, str(error))
-    if not report.sound:
+    if not report.is_complete:
         return None
     left = [document for identifier, document in documents.items() if identifier not in (copy.names if copy is not None else {})]
     order = {identifier: index for index, identifier in enumerate(documents)}
@@ -56,7 +56,7 @@ def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | No
     return base | {"methods": methods} if copy is None or copy.inside else {"integrations": [base], "methods": methods}
 
 
-def connection_of(definition: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def connection_of(definition: Mapping[str, Any], report: TranslationReport) -> dict[str, Any]:
     """Return address and authorization, without secrets. Raises `Untranslatable`."""
     if "customers" in definition:
         raise Untranslatable("`customers` has no counterpart in Halo: an integration there has one address and one authorization")
@@ -92,17 +92,17 @@ def public(text: str) -> str:
     return "" if text.startswith("${") else text
 
 
-def method_document(method: Mapping[str, Any], short: str, report: Report) -> dict[str, Any]:
+def method_document(method: Mapping[str, Any], short: str, report: TranslationReport) -> dict[str, Any]:
     """Raises `Untranslatable`."""
     for member in LEFT_OUT:
         if member in method:
             report.add(short, str(member), "left out", "Halo has no counterpart")
-    made: dict[str, Any] = {"path": halos(method["path"]), "method": VERB_NUMBERS[method["method"]]}
+    made: dict[str, Any] = {"path": to_halo_text(method["path"]), "method": VERB_NUMBERS[method["method"]]}
     made["uri_params"] = [{"key": name, "value": text_of(value)} for name, value in (method.get("query") or {}).items()]
     made["headers"] = [{"key": name, "value": text_of(value)} for name, value in (method.get("headers") or {}).items()]
     body = method.get("body")
     if isinstance(body, str):
-        made["requestbody"] = halos(body)
+        made["requestbody"] = to_halo_text(body)
     elif isinstance(body, Mapping) and ({"multipart"} == set(body) or {"base64"} == set(body)):
         raise Untranslatable("a body of files has no counterpart in Halo")
     elif isinstance(body, Mapping):
@@ -122,4 +122,4 @@ def form_text(body: Mapping[str, Any]) -> str:
 
 
 def text_of(value: Any) -> str:
-    return halos(value) if isinstance(value, str) else json.dumps(value)
+    return to_halo_text(value) if isinstance(value, str) else json.dumps(value)

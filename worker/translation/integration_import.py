@@ -11,7 +11,7 @@ from worker.translation.integration_auth import address, auth_of
 from worker.translation.known_methods import KnownMethod
 from worker.translation.methods_import import import_method, known_method
 from worker.translation.naming import slug, unique
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 
 RELATIVE = ("tokenurl", "authorizationurl")
 
@@ -26,7 +26,7 @@ class ImportedIntegration:
     refused: dict[int, str] = field(default_factory=dict)
 
 
-def import_integration(document: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], name: str, report: Report) -> ImportedIntegration | None:
+def import_integration(document: Mapping[str, Any], methods: Sequence[Mapping[str, Any]], name: str, report: TranslationReport) -> ImportedIntegration | None:
     """Translate the integration; a refused method does not stop the others. None if no part can be translated. The report has every refusal."""
     try:
         base_url = address(document, "resourcebaseurl").rstrip("/")
@@ -38,7 +38,7 @@ def import_integration(document: Mapping[str, Any], methods: Sequence[Mapping[st
     made = ImportedIntegration({"base_url": base_url, "auth": auth} | more)
     definitions: dict[str, Any] = {}
     for method in methods:
-        take_method(method, document, name, made, definitions, report)
+        add_method(method, document, name, made, definitions, report)
     if not definitions:
         report.refuse(str(document.get("name")), "the integration has no method that can be translated")
         return None
@@ -46,8 +46,8 @@ def import_integration(document: Mapping[str, Any], methods: Sequence[Mapping[st
     return made
 
 
-def take_method(
-    method: Mapping[str, Any], document: Mapping[str, Any], integration: str, made: ImportedIntegration, definitions: dict[str, Any], report: Report
+def add_method(
+    method: Mapping[str, Any], document: Mapping[str, Any], integration: str, made: ImportedIntegration, definitions: dict[str, Any], report: TranslationReport
 ) -> None:
     title, identifier = method.get("name"), method.get("id")
     title = title if isinstance(title, str) and title.strip() else f"method {identifier}"

@@ -10,7 +10,7 @@ from worker.translation.report import Untranslatable
 
 
 @dataclass(frozen=True, slots=True)
-class Iteration:
+class IterationBlock:
     """`begin`, `end`: the numbers of its first and last step; `body`: the steps between them, including inner iterations; `after`: the next step."""
 
     begin: int
@@ -22,9 +22,9 @@ class Iteration:
     """The next step when there are no elements."""
 
 
-def find_iterations(steps: HaloSteps) -> Mapping[int, Iteration]:
+def find_iterations(steps: HaloSteps) -> Mapping[int, IterationBlock]:
     """Return the iterations by the number of their first step. Raises `Untranslatable` with the name of a step in its text."""
-    found: dict[int, Iteration] = {}
+    found: dict[int, IterationBlock] = {}
     for step in steps.steps.values():
         if step.kind == "begin":
             find_iteration(step, steps.steps, found, ())
@@ -35,7 +35,7 @@ def find_iterations(steps: HaloSteps) -> Mapping[int, Iteration]:
     return found
 
 
-def find_iteration(begin: HaloStep, steps: Mapping[int, HaloStep], found: dict[int, Iteration], within: tuple[int, ...]) -> Iteration:
+def find_iteration(begin: HaloStep, steps: Mapping[int, HaloStep], found: dict[int, IterationBlock], within: tuple[int, ...]) -> IterationBlock:
     if begin.number in within:
         raise Untranslatable(f"`{begin.name}` is reached again within its own iteration")
     if begin.number in found:
@@ -64,7 +64,7 @@ def find_iteration(begin: HaloStep, steps: Mapping[int, HaloStep], found: dict[i
     empty, after = begin.no if begin.no is not None else end.yes, end.yes
     if after is None or empty is None:
         raise Untranslatable(f"`{end.name}` leads nowhere")
-    found[begin.number] = Iteration(begin.number, end.number, frozenset(body), first, after, empty)
+    found[begin.number] = IterationBlock(begin.number, end.number, frozenset(body), first, after, empty)
     return found[begin.number]
 
 

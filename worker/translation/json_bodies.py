@@ -10,7 +10,7 @@ from typing import Any
 from worker.config.run_templates import Reference, split
 from worker.config.template_lexer import Embedded, LiteralText, Unclosed
 from worker.translation.report import Untranslatable
-from worker.translation.texts import Variable, halos, jsonata_name, jsonata_path, ours, pieces, read_variable
+from worker.translation.texts import Variable, jsonata_name, jsonata_path, pieces, read_variable, to_halo_text, to_route_text
 
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|<<(?P<bare>.*?)>>', re.DOTALL)
 BARE = "\ue002"
@@ -53,7 +53,7 @@ def read_value(value: Any, plain: Collection[str]) -> Any:
         case str():
             found = list(pieces(value))
             alone = found[0] if len(found) == 1 else None
-            return quoted(alone, plain) if isinstance(alone, Variable) else ours(value)
+            return quoted(alone, plain) if isinstance(alone, Variable) else to_route_text(value)
         case list():
             return [read_value(item, plain) for item in value]
         case Mapping():
@@ -102,4 +102,4 @@ def write_text(text: str, plain: Collection[str]) -> str:
         return f"<<{name}>>" if name in plain or name.endswith("!") else f"{BARE}{name}"
     if isinstance(alone, Embedded) and (converted := AS_TEXT.fullmatch(alone.text)):
         return f"<<{converted['operand'].strip('`')}>>"
-    return halos(text)
+    return to_halo_text(text)

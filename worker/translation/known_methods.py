@@ -19,7 +19,7 @@ class KnownMethod:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ImportContext:
     """Everything around one runbook document. `methods`: by Halo's id; `refused`: ids of methods without a counterpart, with the reason.
 
     `runbooks`: names by Halo's GUID, in lower case; `client`: the Halo client of its actions.

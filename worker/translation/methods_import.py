@@ -12,9 +12,9 @@ from worker.core.media_types import FORM, media_type_of
 from worker.translation.halo_steps import is_number
 from worker.translation.known_methods import KnownMethod
 from worker.translation.outputs import keyed, read_outputs
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.secrets import MARK
-from worker.translation.texts import ours, shown, variables_of
+from worker.translation.texts import excerpt, to_route_text, variables_of
 
 VERBS = {0: "GET", 1: "POST", 2: "PUT", 3: "DELETE", 4: "PATCH"}
 INHERIT = -1
@@ -22,7 +22,7 @@ SEGMENT = re.compile(r"\{([^{}]+)\}")
 WITHOUT_BODY = frozenset({"GET", "DELETE"})
 
 
-def import_method(document: Mapping[str, Any], integration: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def import_method(document: Mapping[str, Any], integration: Mapping[str, Any], report: TranslationReport) -> dict[str, Any]:
     """Raises `Untranslatable`."""
     number = document.get("method")
     number = 0 if number is None else number
@@ -41,7 +41,7 @@ def import_method(document: Mapping[str, Any], integration: Mapping[str, Any], r
     if body is not None and not isinstance(body, str):
         raise Untranslatable("`requestbody` is no text")
     if body and body.strip() and verb != "GET":
-        made["body"] = form_of(body) if is_form(headers) else ours(body)
+        made["body"] = form_of(body) if is_form(headers) else to_route_text(body)
         if looks_like_json(body) and not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = "application/json"
     elif body and body.strip():
@@ -62,7 +62,7 @@ def form_of(body: str) -> dict[str, str]:
     fields = query_of(body)
     if not fields or len(dict(fields)) != len(fields):
         raise Untranslatable("the body is no form with each field once, as its `Content-Type` says")
-    return {name: ours(value) for name, value in fields}
+    return {name: to_route_text(value) for name, value in fields}
 
 
 def looks_like_json(body: str) -> bool:
@@ -77,7 +77,7 @@ def path_and_query(document: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     written = written.strip()
     if re.match(r"(?i)[a-z][a-z0-9+.-]*://|//", written) or written.startswith("<<"):
         raise Untranslatable(
-            f"the path `{shown(written)}` is an address, or begins with a variable: the base address of the integration decides which host is called"
+            f"the path `{excerpt(written)}` is an address, or begins with a variable: the base address of the integration decides which host is called"
         )
     path, _, inline = written.partition("?")
     values = dict(keyed(document.get("uri_params")))
@@ -85,11 +85,11 @@ def path_and_query(document: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
     def segment(found: re.Match[str]) -> str:
         filled.add(found[1])
-        return ours(values[found[1]]) if found[1] in values else f"<<{found[1].strip()}>>"
+        return to_route_text(values[found[1]]) if found[1] in values else f"<<{found[1].strip()}>>"
 
-    made = "".join(SEGMENT.sub(segment, part) if index % 2 == 0 else ours(f"<<{part}>>") for index, part in enumerate(re.split(r"<<(.*?)>>", path)))
-    query = {name: ours(value) for name, value in query_of(inline)}
-    query |= {name: ours(value) for name, value in values.items() if name not in filled}
+    made = "".join(SEGMENT.sub(segment, part) if index % 2 == 0 else to_route_text(f"<<{part}>>") for index, part in enumerate(re.split(r"<<(.*?)>>", path)))
+    query = {name: to_route_text(value) for name, value in query_of(inline)}
+    query |= {name: to_route_text(value) for name, value in values.items() if name not in filled}
     return made if made.startswith("/") else f"/{made}", query
 
 
@@ -101,10 +101,10 @@ def read_headers(document: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in keyed(document.get("headers")):
         if is_connection_header(name):
-            raise Untranslatable(f"the header `{shown(name)}` belongs to the connection, which the worker sets")
+            raise Untranslatable(f"the header `{excerpt(name)}` belongs to the connection, which the worker sets")
         if name.lower() in {each.lower() for each in found}:
-            raise Untranslatable(f"the header `{shown(name)}` is given twice")
-        found[name.strip()] = value if MARK.search(value) else ours(value)
+            raise Untranslatable(f"the header `{excerpt(name)}` is given twice")
+        found[name.strip()] = value if MARK.search(value) else to_route_text(value)
     return found
 
 

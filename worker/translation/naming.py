@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-LONGEST = 80
+MAX_LENGTH = 80
 OTHER = re.compile(r"[^a-z0-9]+")
 
 
 def slug(name: str, fallback: str) -> str:
     """Return letters, digits and `-`: `Ask ChatGPT!` becomes `ask-chatgpt`."""
-    return OTHER.sub("-", name.lower()).strip("-")[:LONGEST].strip("-") or fallback
+    return OTHER.sub("-", name.lower()).strip("-")[:MAX_LENGTH].strip("-") or fallback
 
 
 def unique(name: str, taken: Collection[str]) -> str:

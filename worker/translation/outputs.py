@@ -8,7 +8,7 @@ from typing import Any
 from worker.config.node_values import no_variable
 from worker.config.variables import VariableSyntaxError, parse_variable
 from worker.translation.report import Untranslatable
-from worker.translation.texts import shown, unwrapped
+from worker.translation.texts import excerpt, unwrapped
 
 OUTPUT = 4
 """The `type` of such a row."""
@@ -28,7 +28,7 @@ def read_outputs(rows: Any) -> dict[str, str]:
         try:
             found[name] = str(parse_variable(inner))
         except VariableSyntaxError as error:
-            raise Untranslatable(f"the output variable `{name}` is `{shown(inner)}`: {error}") from None
+            raise Untranslatable(f"the output variable `{name}` is `{excerpt(inner)}`: {error}") from None
     return found
 
 

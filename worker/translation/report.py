@@ -14,7 +14,7 @@ class Untranslatable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TranslatedPart:
     """One part of the document and its counterpart. `difference`: how the two behave differently; empty if they do not."""
 
     place: str
@@ -24,7 +24,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedPart:
     """A part without a counterpart, by its name in Halo."""
 
     place: str
@@ -32,25 +32,25 @@ class Refusal:
 
 
 @dataclass
-class Report:
+class TranslationReport:
     """The translation of one document. `settings`: environment variables to set, with their meaning. `file`: of the result; empty after a refusal."""
 
     kind: Kind
     name: str
     target: str = ""
     file: str = ""
-    lines: list[Line] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    lines: list[TranslatedPart] = field(default_factory=list)
+    refusals: list[RefusedPart] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
 
     def add(self, place: str, halo: str, here: str, difference: str = "") -> None:
-        self.lines.append(Line(place, halo, here, difference))
+        self.lines.append(TranslatedPart(place, halo, here, difference))
 
     def refuse(self, place: str, reason: str) -> None:
-        self.refusals.append(Refusal(place, reason))
+        self.refusals.append(RefusedPart(place, reason))
 
     @property
-    def sound(self) -> bool:
+    def is_complete(self) -> bool:
         return not self.refusals
 
     def as_json(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from worker.translation.secrets import written
+from worker.translation.secrets import with_references
 
 
 class TextRepresenter(SafeRepresenter):
@@ -35,5 +35,5 @@ def route_text(comment: str, sections: Mapping[str, Mapping[str, Any]]) -> str:
     yaml.allow_unicode = True
     yaml.width = 4096
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.dump(written({name: dict(section) for name, section in sections.items()}), out)
+    yaml.dump(with_references({name: dict(section) for name, section in sections.items()}), out)
     return f"# {' '.join(comment.split())}\n{out.getvalue()}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.translation.halo_steps import is_number
 from worker.translation.naming import setting
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 
 FROM_HALO, PUBLIC = 0, 1
 NONE, BASIC, SIGNATURE = 0, 1, 3
@@ -16,7 +16,7 @@ DIGESTS = {0: "base64", 1: "hex"}
 HEADER = "X-Signature"
 
 
-def start_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
+def start_of(document: Mapping[str, Any], name: str, report: TranslationReport) -> dict[str, Any]:
     """Raises `Untranslatable`."""
     queue = {"queue": f"runbooks.{name}"}
     kind = document.get("runbook_start_type") or FROM_HALO
@@ -34,7 +34,7 @@ def start_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str
     return queue | {"endpoint": {"auth": auth}}
 
 
-def auth_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
+def auth_of(document: Mapping[str, Any], name: str, report: TranslationReport) -> dict[str, Any]:
     kind = document.get("inbound_authentication_type") or NONE
     if kind == BASIC:
         user = document.get("basic_username")

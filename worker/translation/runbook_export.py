@@ -11,46 +11,46 @@ from worker.translation.export_graph import ExportGraph, read_graph
 from worker.translation.halo_steps import read_steps
 from worker.translation.inputs import write_input
 from worker.translation.iterations import find_iterations
-from worker.translation.known_methods import Surroundings
-from worker.translation.report import Report, Untranslatable
+from worker.translation.known_methods import ImportContext
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.run_starts import document_start
 from worker.translation.runbook_import import ImportedRunbook, import_runbook
-from worker.translation.secrets import written
+from worker.translation.secrets import with_references
 from worker.translation.steps_export import StepExport
 
 NEW = {"type": 1, "active": True, "group_id": -1}
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class ExportContext:
     """The facts about other definitions that an export needs. `around`: for translating copies again; `numbers`: of methods, by integration.method.
 
     `guids`: of runbooks by name. `plain`: variables that methods set to texts.
     """
 
-    around: Surroundings = field(default_factory=Surroundings)
+    around: ImportContext = field(default_factory=ImportContext)
     numbers: Mapping[str, int] = field(default_factory=dict)
     guids: Mapping[str, str] = field(default_factory=dict)
     plain: frozenset[str] = frozenset()
 
 
-def export_runbook(name: str, definition: Mapping[str, Any], copy: Copy | None, elsewhere: Elsewhere, report: Report) -> dict[str, Any] | None:
+def export_runbook(name: str, definition: Mapping[str, Any], copy: Copy | None, elsewhere: ExportContext, report: TranslationReport) -> dict[str, Any] | None:
     """Return the document; None after refusals, which the report lists. `definition`: as in the route file, with `${NAME}` for secrets."""
-    before = import_runbook(copy.document, name, elsewhere.around, Report("runbook", name)) if copy is not None else None
-    if copy is not None and before is not None and written(before.definition) == definition:
-        return dict(written(copy.document))
-    base: dict[str, Any] = {"name": name} | NEW | (dict(written(copy.document)) if copy is not None else {})
+    before = import_runbook(copy.document, name, elsewhere.around, TranslationReport("runbook", name)) if copy is not None else None
+    if copy is not None and before is not None and with_references(before.definition) == definition:
+        return dict(with_references(copy.document))
+    base: dict[str, Any] = {"name": name} | NEW | (dict(with_references(copy.document)) if copy is not None else {})
     try:
         graph = read_graph(definition, *known_numbers(copy, before))
     except Untranslatable as error:
         report.refuse(name, str(error))
         return None
     steps = export_steps(definition, graph, elsewhere, report)
-    if not report.sound:
+    if not report.is_complete:
         return None
     same = same_steps(definition, before)
     made = merged_steps(steps, base.get("steps") or [], {graph.numbers[step] for step in same if step in graph.numbers})
-    start = {} if before is not None and written(before.definition)["start"] == definition["start"] else document_start(definition["start"])
+    start = {} if before is not None and with_references(before.definition)["start"] == definition["start"] else document_start(definition["start"])
     return base | start | {"input_variables": input_rows(definition, graph, base.get("input_variables") or [], report), "steps": made}
 
 
@@ -59,7 +59,7 @@ def known_numbers(copy: Copy | None, before: ImportedRunbook | None) -> tuple[di
     if copy is None or before is None:
         return {}, {}
     names = {name: number for number, name in before.steps.items()}
-    steps = read_steps(copy.document, Report("runbook", ""))
+    steps = read_steps(copy.document, TranslationReport("runbook", ""))
     iterations = find_iterations(steps) if steps is not None else {}
     ends = {before.steps[begin]: iteration.end for begin, iteration in iterations.items()}
     for begin, iteration in iterations.items():  # if an empty list goes another way, the iteration has a separate step here
@@ -69,7 +69,7 @@ def known_numbers(copy: Copy | None, before: ImportedRunbook | None) -> tuple[di
     return names, ends
 
 
-def export_steps(definition: Mapping[str, Any], graph: ExportGraph, elsewhere: Elsewhere, report: Report) -> list[dict[str, Any]]:
+def export_steps(definition: Mapping[str, Any], graph: ExportGraph, elsewhere: ExportContext, report: TranslationReport) -> list[dict[str, Any]]:
     plain = plain_names(definition, elsewhere.plain)
     export = StepExport(graph, definition["steps"], elsewhere.numbers, elsewhere.guids, plain, report)
     found: list[dict[str, Any]] = []
@@ -93,7 +93,7 @@ def plain_names(definition: Mapping[str, Any], others: Collection[str]) -> froze
 def same_steps(definition: Mapping[str, Any], before: ImportedRunbook | None) -> set[str]:
     if before is None:
         return set()
-    old = written(before.definition)["steps"]
+    old = with_references(before.definition)["steps"]
     return {name for name, step in definition["steps"].items() if old.get(name) == step}
 
 
@@ -125,7 +125,7 @@ def leads_to(step: Mapping[str, Any]) -> set[tuple[Any, Any]]:
     return {(edge.get("approval_result"), edge.get("end_step")) for edge in step.get("actions") or ()}
 
 
-def input_rows(definition: Mapping[str, Any], graph: ExportGraph, old: Any, report: Report) -> list[dict[str, Any]]:
+def input_rows(definition: Mapping[str, Any], graph: ExportGraph, old: Any, report: TranslationReport) -> list[dict[str, Any]]:
     """Return the rows of variables. An unchanged variable keeps all of its members."""
     known = {row.get("key"): row for row in old if isinstance(row, Mapping)}
     given = definition["steps"][graph.declared]["set"] if graph.declared else {}

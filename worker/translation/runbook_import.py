@@ -9,18 +9,18 @@ from typing import Any
 from worker.translation.conditions import ordered
 from worker.translation.halo_steps import HaloStep, HaloSteps, read_steps
 from worker.translation.inputs import Inputs, read_inputs
-from worker.translation.iterations import Iteration, find_iterations
-from worker.translation.known_methods import Surroundings
+from worker.translation.iterations import IterationBlock, find_iterations
+from worker.translation.known_methods import ImportContext
 from worker.translation.naming import slug, unique
 from worker.translation.outputs import read_outputs
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.run_starts import start_of
 from worker.translation.steps_import import StepTranslation, condition_of, each_of
 from worker.translation.texts import jsonata_name, jsonata_path, read_variable
-from worker.translation.variable_scopes import after_of, check_scopes
+from worker.translation.variable_scopes import check_scopes, is_after_any
 
 ELEMENTS = "variables that an element sets end with it; its texts are put into longer text without quotes, also without `!`"
-MOST_STEPS = 10_000
+MAX_STEPS = 10_000
 """The largest `step_limit`: Halo's own limit is not known."""
 
 
@@ -34,11 +34,11 @@ class ImportedRunbook:
 
 
 @dataclass
-class Chart:
+class ChartBuilder:
     """The flow chart in progress."""
 
     names: Mapping[int, str]
-    iterations: Mapping[int, Iteration]
+    iterations: Mapping[int, IterationBlock]
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     added: dict[str, None] = field(default_factory=dict)
 
@@ -51,16 +51,16 @@ class Chart:
         self.added[name] = None
         return name
 
-    def of(self, iteration: Iteration | None) -> str:
+    def of(self, iteration: IterationBlock | None) -> str:
         """Return the name of the first step of an iteration."""
         return self.names[iteration.begin] if iteration is not None else ""
 
 
-def import_runbook(document: Mapping[str, Any], name: str, around: Surroundings, report: Report) -> ImportedRunbook | None:
+def import_runbook(document: Mapping[str, Any], name: str, around: ImportContext, report: TranslationReport) -> ImportedRunbook | None:
     """Translate the runbook; None after refusals, which the report lists. `name`: in the route file."""
     steps = read_steps(document, report)
     inputs = read_inputs(document.get("input_variables"), report)
-    if steps is None or not report.sound:
+    if steps is None or not report.is_complete:
         return None
     try:
         start = start_of(document, name, report)
@@ -75,21 +75,21 @@ def import_runbook(document: Mapping[str, Any], name: str, around: Surroundings,
     for why in check_scopes(steps, iterations, around, inputs.names):
         report.refuse(*why)
     chart = make_chart(steps, iterations, reached, inputs, around, report)
-    if chart is None or not report.sound:
+    if chart is None or not report.is_complete:
         return None
     first = chart.names[steps.first]
     if inputs.values:
         first = chart.add("variables", {"set": inputs.values, "next": first})
         report.add("input_variables", ", ".join(inputs.values), f"the step `{first}` sets them")
     definition: dict[str, Any] = {"start": start} | ({"input": inputs.paths} if inputs.paths else {}) | {"first": first}
-    if any(after_of(steps.steps[number].ways, number, steps, beyond=None) for number in reached):
-        definition["step_limit"] = MOST_STEPS
-        report.add("steps", "steps that repeat", f"step_limit: {MOST_STEPS}", "a run fails after this number of steps")
+    if any(is_after_any(steps.steps[number].ways, number, steps, beyond=None) for number in reached):
+        definition["step_limit"] = MAX_STEPS
+        report.add("steps", "steps that repeat", f"step_limit: {MAX_STEPS}", "a run fails after this number of steps")
     ordered = {first: chart.steps[first]} | chart.steps
     return ImportedRunbook(definition | {"steps": ordered}, dict(chart.names), tuple(chart.added))
 
 
-def reachable(steps: HaloSteps, iterations: Mapping[int, Iteration]) -> set[int]:
+def reachable(steps: HaloSteps, iterations: Mapping[int, IterationBlock]) -> set[int]:
     found: set[int] = set()
     waiting = [steps.first]
     while waiting:
@@ -101,7 +101,7 @@ def reachable(steps: HaloSteps, iterations: Mapping[int, Iteration]) -> set[int]
     return found
 
 
-def step_names(steps: HaloSteps, reached: Collection[int], iterations: Mapping[int, Iteration]) -> dict[int, str]:
+def step_names(steps: HaloSteps, reached: Collection[int], iterations: Mapping[int, IterationBlock]) -> dict[int, str]:
     """Return the names of the steps that have a counterpart: the end of an iteration has none."""
     ends = {iteration.end for iteration in iterations.values()}
     found: dict[int, str] = {}
@@ -112,9 +112,9 @@ def step_names(steps: HaloSteps, reached: Collection[int], iterations: Mapping[i
 
 
 def make_chart(
-    steps: HaloSteps, iterations: Mapping[int, Iteration], reached: Collection[int], inputs: Inputs, around: Surroundings, report: Report
-) -> Chart | None:
-    chart = Chart(step_names(steps, reached, iterations), iterations)
+    steps: HaloSteps, iterations: Mapping[int, IterationBlock], reached: Collection[int], inputs: Inputs, around: ImportContext, report: TranslationReport
+) -> ChartBuilder | None:
+    chart = ChartBuilder(step_names(steps, reached, iterations), iterations)
     plain = plain_variables(steps, inputs, around)
     translation = StepTranslation(around, plain, report)
     taken = {*inputs.names, *plain, *variables_set(steps, around)}
@@ -125,10 +125,10 @@ def make_chart(
             chart.steps[chart.names[number]] = with_ways(step, chart, translation, taken, report)
         except Untranslatable as error:
             report.refuse(step.name, str(error))
-    return chart if report.sound else None
+    return chart if report.is_complete else None
 
 
-def with_ways(step: HaloStep, chart: Chart, translation: StepTranslation, taken: Collection[str], report: Report) -> dict[str, Any]:
+def with_ways(step: HaloStep, chart: ChartBuilder, translation: StepTranslation, taken: Collection[str], report: TranslationReport) -> dict[str, Any]:
     """Return the step of the route file, with its `next` and `on_failure`."""
     if step.kind == "begin":
         return iteration_step(step, chart, taken, report)
@@ -145,7 +145,7 @@ def with_ways(step: HaloStep, chart: Chart, translation: StepTranslation, taken:
     return made | ({"next": following} if following else {}) | failing
 
 
-def target(number: int | None, chart: Chart, *, branch: bool) -> str:
+def target(number: int | None, chart: ChartBuilder, *, branch: bool) -> str:
     """Return the name of the next step; empty at the end of an element, where a way ends. `branch`: a name is needed there too."""
     iteration = next((each for each in chart.iterations.values() if each.end == number), None)
     if iteration is None:
@@ -153,7 +153,7 @@ def target(number: int | None, chart: Chart, *, branch: bool) -> str:
     return chart.add(f"{chart.of(iteration)}-done", {"end": "done"}) if branch else ""
 
 
-def iteration_step(step: HaloStep, chart: Chart, taken: Collection[str], report: Report) -> dict[str, Any]:
+def iteration_step(step: HaloStep, chart: ChartBuilder, taken: Collection[str], report: TranslationReport) -> dict[str, Any]:
     iteration, name = chart.iterations[step.number], chart.names[step.number]
     made, values = each_of(step, taken)
     first = target(iteration.first, chart, branch=True)
@@ -175,7 +175,7 @@ def items_expression(text: str) -> str:
     return jsonata_name(variable.text) if variable.path is None else jsonata_path(variable.path)
 
 
-def variables_set(steps: HaloSteps, around: Surroundings) -> Iterator[str]:
+def variables_set(steps: HaloSteps, around: ImportContext) -> Iterator[str]:
     for step in steps.steps.values():
         for member in ("output_variables", "runbook_variable_mappings"):
             try:
@@ -186,7 +186,7 @@ def variables_set(steps: HaloSteps, around: Surroundings) -> Iterator[str]:
         yield from method.sets if method is not None else ()
 
 
-def plain_variables(steps: HaloSteps, inputs: Inputs, around: Surroundings) -> frozenset[str]:
+def plain_variables(steps: HaloSteps, inputs: Inputs, around: ImportContext) -> frozenset[str]:
     """Return the variables that hold texts in every place that sets them, as far as the document shows it."""
     texts, others = set(inputs.plain), inputs.names - inputs.plain
     for step in steps.steps.values():

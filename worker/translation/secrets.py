@@ -21,11 +21,11 @@ SECRETS = (
     re.compile(rf"\b(?:{PARAMETER})=(?P<secret>[^\s&;,'\"<\ue000]+)", re.IGNORECASE),
 )
 MEMBER = re.compile(r'"(?P<name>[^"\\]+)"\s*:\s*"(?P<secret>(?:\\.|[^"\\<\ue000])+)"')
-SHORTEST = 8  # characters: a shorter value is replaced only in its own place, since it may be part of an ordinary word
+MIN_SECRET = 8  # characters: a shorter value is replaced only in its own place, since it may be part of an ordinary word
 RESERVED = "the document uses the characters U+E000 and U+E001, which the translation needs"
 
 
-class SecretTaker:
+class SecretExtractor:
     """Replaces the secrets of documents. `settings`: their new variables, each with its place in the document. Only this object holds the values."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class SecretTaker:
         """Replace a secret that was found in one place in all other places."""
         match value:
             case str():
-                for secret in sorted((each for each in self._names if len(each) >= SHORTEST), key=len, reverse=True):
+                for secret in sorted((each for each in self._names if len(each) >= MIN_SECRET), key=len, reverse=True):
                     value = value.replace(secret, f"{BEGIN}{self._names[secret]}{END}")
                 return value
             case list():
@@ -84,14 +84,14 @@ class SecretTaker:
                 return value
 
 
-def written(value: Any) -> Any:
+def with_references(value: Any) -> Any:
     """Return a copy that may be written to a file: `${NAME}` for each mark."""
     return texts_of(value, lambda text: MARK.sub(r"${\1}", text))
 
 
 def stored(value: Any) -> Any:
-    """Return the copy of `written`, with `$${` for the characters `${` of the document itself, so that `marked` can distinguish them from secrets."""
-    return written(texts_of(value, lambda text: text.replace("${", "$${")))
+    """Return the copy of `with_references`, with `$${` for the characters `${` of the document itself, so that `marked` can distinguish them from secrets."""
+    return with_references(texts_of(value, lambda text: text.replace("${", "$${")))
 
 
 def marked(value: Any) -> Any:

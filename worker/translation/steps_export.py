@@ -13,9 +13,9 @@ from worker.translation.export_graph import ExportGraph, Steps, loop_ways, ways
 from worker.translation.halo_steps import ACTION, CONDITION, END, Kind
 from worker.translation.json_bodies import write_body
 from worker.translation.outputs import write_outputs
-from worker.translation.report import Report, Untranslatable
+from worker.translation.report import TranslationReport, Untranslatable
 from worker.translation.steps_import import ACTIONS
-from worker.translation.texts import halos, jsonata_name
+from worker.translation.texts import jsonata_name, to_halo_text
 
 ACTION_NUMBERS = {name: number for number, name in sorted(ACTIONS.items(), reverse=True)}
 LEFT_OUT = {"retry", "in_doubt", "timeout", "required", "missing", "allow_unknown"}
@@ -29,7 +29,7 @@ class StepExport:
     """`methods`: Halo's numbers by integration.method; `runbooks`: GUIDs by name; `plain`: variables that hold texts."""
 
     def __init__(
-        self, graph: ExportGraph, steps: Steps, methods: Mapping[str, int], runbooks: Mapping[str, str], plain: Collection[str], report: Report
+        self, graph: ExportGraph, steps: Steps, methods: Mapping[str, int], runbooks: Mapping[str, str], plain: Collection[str], report: TranslationReport
     ) -> None:
         self._graph = graph
         self._steps = steps
@@ -61,7 +61,7 @@ class StepExport:
     def _end(self, step: Mapping[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = {"steptype": END, "actions": []}
         if step["end"] == "failed":
-            made |= {"auto_action": 1} | ({"message": halos(step["reason"])} if step.get("reason") else {})
+            made |= {"auto_action": 1} | ({"message": to_halo_text(step["reason"])} if step.get("reason") else {})
         return made
 
     def _work(self, step: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class StepExport:
             raise Untranslatable("Halo's run ends where it starts another runbook: leave out `wait` and `next`")
         if step["start"] not in self._runbooks:
             raise Untranslatable(f"the runbook `{step['start']}` has no GUID: create it in Halo, and pull it")
-        given = [{"key": name, "value": halos(str(value))} for name, value in (step.get("input") or {}).items()]
+        given = [{"key": name, "value": to_halo_text(str(value))} for name, value in (step.get("input") or {}).items()]
         made = {"steptype": ACTION, "auto_action": 24, "start_new_runbook_id": self._runbooks[step["start"]]}
         return made | ({"input_values": given} if given else {})
 
@@ -132,7 +132,7 @@ class StepExport:
         first = self._steps[values].get("next") if values else step["do"]
         begin = graph.way(values or step["do"], first, self._steps)
         after = graph.way(name, step.get("next"), self._steps)
-        message, end = halos(items), graph.ends[name]
+        message, end = to_halo_text(items), graph.ends[name]
         made = {"steptype": ACTION, "auto_action": 12, "message": message, "output_variables": self._element(step.get("as", "Item"), values)}
         last = {"step_id": end, "name": f"{name}: next element", "isstart": False, "isend": False, "steptype": ACTION, "auto_action": 13, "message": message}
         return [{**base, **made, "actions": ways("begin", base["step_id"], begin, after)}, last | {"actions": loop_ways(end, after)}]

@@ -9,14 +9,14 @@ from worker.config.variables import parse_variable
 from worker.translation.conditions import condition
 from worker.translation.halo_steps import HaloStep, is_number
 from worker.translation.json_bodies import read_body
-from worker.translation.known_methods import Surroundings
+from worker.translation.known_methods import ImportContext
 from worker.translation.outputs import keyed, read_outputs
-from worker.translation.report import Report, Untranslatable
-from worker.translation.texts import jsonata_name, jsonata_path, ours, read_variable, unwrapped
+from worker.translation.report import TranslationReport, Untranslatable
+from worker.translation.texts import jsonata_name, jsonata_path, read_variable, to_route_text, unwrapped
 
 ACTIONS: Mapping[int, str] = {1: "create_ticket", 2: "update_ticket", 3: "create_action", 4: "create_user", 5: "create_user"}
 """Halo API actions by `auto_action_type`."""
-LONGEST_SLEEP = 30 * 86400
+MAX_SLEEP = 30 * 86400
 DOUBT = "Halo takes the failure way after a call of unknown result; here the run is parked, so that nothing is done twice"
 KEPT = "the worker first reads the ticket, and sends its type and customer too, which Halo needs"
 
@@ -24,7 +24,7 @@ KEPT = "the worker first reads the ticket, and sends its type and customer too, 
 class StepTranslation:
     """Translates the steps of one runbook. The result has no next steps: `runbook_import` adds them."""
 
-    def __init__(self, surroundings: Surroundings, plain: Collection[str], report: Report) -> None:
+    def __init__(self, surroundings: ImportContext, plain: Collection[str], report: TranslationReport) -> None:
         self._around = surroundings
         self._plain = plain
         self._report = report
@@ -49,7 +49,7 @@ class StepTranslation:
         made: dict[str, Any] = {"end": step.kind}
         if step.kind == "failed":
             message = step.document.get("message")
-            made["reason"] = ours(message) if isinstance(message, str) and message.strip() else ours(step.name)
+            made["reason"] = to_route_text(message) if isinstance(message, str) and message.strip() else to_route_text(step.name)
         self._report.add(step.name, "end: success" if step.kind == "done" else "end: failure", f"end: {step.kind}")
         return made
 
@@ -83,8 +83,8 @@ class StepTranslation:
         duration = step.document.get("duration")
         if duration is None:
             duration = 0
-        if not is_number(duration) or not 0 <= duration <= LONGEST_SLEEP:
-            raise Untranslatable(f"the duration of the sleep is not a whole number of seconds up to {LONGEST_SLEEP:,}")
+        if not is_number(duration) or not 0 <= duration <= MAX_SLEEP:
+            raise Untranslatable(f"the duration of the sleep is not a whole number of seconds up to {MAX_SLEEP:,}")
         self._report.add(
             step.name, f"sleep {duration} s", f"wait: {duration}s" if duration else "a condition that always holds, since there is nothing to wait for"
         )
@@ -96,7 +96,7 @@ class StepTranslation:
         if not isinstance(target, str) or target.lower() not in known:
             raise Untranslatable(f"the step starts the runbook {target!r}, which is not among the documents: add its document")
         made: dict[str, Any] = {"start": known[target.lower()]}
-        given = {name: ours(value) for name, value in keyed(step.document.get("input_values"))}
+        given = {name: to_route_text(value) for name, value in keyed(step.document.get("input_values"))}
         self._report.add(step.name, f"start of the runbook {target}", f"start: {made['start']}")
         return made | ({"input": given} if given else {})
 

@@ -42,10 +42,10 @@ def read_variable(inner: str) -> Variable:
         try:
             path = parse_variable(text)
         except VariableSyntaxError as error:
-            raise Untranslatable(f"`<<{shown(inner)}>>` is not an expression of a variable: {error}") from None
+            raise Untranslatable(f"`<<{excerpt(inner)}>>` is not an expression of a variable: {error}") from None
         return Variable(str(path), path)
     if reason := no_variable(text):
-        raise Untranslatable(f"`<<{shown(inner)}>>`: {reason}")
+        raise Untranslatable(f"`<<{excerpt(inner)}>>`: {reason}")
     return Variable(text)
 
 
@@ -61,7 +61,7 @@ def pieces(text: str) -> Iterator[str | Variable]:
         yield text[start:]
 
 
-def ours(text: str) -> str:
+def to_route_text(text: str) -> str:
     """Return the text for a route file: characters with a meaning only there are escaped. Raises `Untranslatable`."""
     return "".join(piece.ours if isinstance(piece, Variable) else escaped(piece) for piece in pieces(text))
 
@@ -71,7 +71,7 @@ def escaped(literal: str) -> str:
     return re.sub(r"\{\{|<<", lambda found: ESCAPES[found[0]], literal.replace("${", "$${"))
 
 
-def halos(text: str) -> str:
+def to_halo_text(text: str) -> str:
     """Return the text for Halo's document. Raises `Untranslatable` for an expression."""
     try:
         found = split(text)
@@ -86,7 +86,7 @@ def halos(text: str) -> str:
         elif (literal := literal_of(piece.text)) is not None:
             made.append(literal)
         else:
-            raise Untranslatable(f"`{{{{{shown(piece.text)}}}}}` is an expression, and Halo has none")
+            raise Untranslatable(f"`{{{{{excerpt(piece.text)}}}}}` is an expression, and Halo has none")
     return "".join(made)
 
 
@@ -109,7 +109,7 @@ def unwrapped(text: str) -> str:
     found = REFERENCE.fullmatch(text.strip())
     inner = found[1] if found else text.strip()
     if not inner or OPEN_VARIABLE in inner:
-        raise Untranslatable(f"`{shown(text)}` is not one variable")
+        raise Untranslatable(f"`{excerpt(text)}` is not one variable")
     return inner
 
 
@@ -125,7 +125,7 @@ def jsonata_path(path: VariablePath, root: str = "") -> str:
         match part:
             case MemberPart(name=name):
                 if "`" in name:
-                    raise Untranslatable(f"the member `{shown(name)}` cannot be named in an expression")
+                    raise Untranslatable(f"the member `{excerpt(name)}` cannot be named in an expression")
                 made += f".{jsonata_name(name)}"
             case ElementPart(index=index):
                 made += f"[{index}]"
@@ -134,7 +134,7 @@ def jsonata_path(path: VariablePath, root: str = "") -> str:
     return made
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """Return the beginning of a text, for errors."""
     plain = " ".join(MARK.sub("***", text).split())
     return plain if len(plain) <= 60 else f"{plain[:59]}…"  # noqa: PLR2004  characters of a line

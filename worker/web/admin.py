@@ -16,12 +16,12 @@ from worker.core.health import Health
 from worker.core.ports import Clock
 from worker.metrics import Metrics
 from worker.web.page.application import add_page
-from worker.web.page.defence import defended
-from worker.web.page.model import Desk
+from worker.web.page.model import PageBackend
+from worker.web.page.security import security_middleware
 from worker.web.serving import answer, application, listening
 
 log = structlog.get_logger()
-LARGEST_FORM = 2 * 1024 * 1024  # bytes: the edited body of a dead letter, percent-encoded
+MAX_FORM = 2 * 1024 * 1024  # bytes: the edited body of a dead letter, percent-encoded
 PUBLIC_NEEDS = frozenset({"broker", "topology"})  # parts that a public endpoint needs to accept a call
 
 
@@ -53,7 +53,7 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True)
-class Only(Collector):
+class SingleMetric(Collector):
     """One metric."""
 
     metric: Metric
@@ -64,18 +64,18 @@ class Only(Collector):
 
 async def exposition(registry: CollectorRegistry) -> bytes:
     """Return the text of all metrics. For 2,000 routes this takes a tenth of a second: other work runs after each metric."""
-    told = []
+    chunks = []
     for metric in registry.collect():
-        told.append(generate_latest(Only(metric)))
+        chunks.append(generate_latest(SingleMetric(metric)))
         await asyncio.sleep(0)
-    return b"".join(told)
+    return b"".join(chunks)
 
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """`desk`: answers the status page. `token`: lets a viewer act; None: no viewer may act. `hosts`: names under which browsers reach the port."""
+    """`page_backend`: answers the status page. `token`: lets a viewer act; None: no viewer may act. `hosts`: names under which browsers reach the port."""
 
-    desk: Desk
+    page_backend: PageBackend
     clock: Clock
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
@@ -84,13 +84,13 @@ class PageSettings:
 def admin_application(health: Health, metrics: Metrics, page: PageSettings | None = None) -> web.Application:
     """Return the application of the admin port; each address answers HEAD as well as GET."""
     admin = Admin(health, metrics)
-    served = application([defended(() if page is None else page.hosts)], largest=LARGEST_FORM)
+    served = application([security_middleware(() if page is None else page.hosts)], largest=MAX_FORM)
     served.router.add_get("/livez", admin.live)
     served.router.add_get("/readyz", admin.ready)
     served.router.add_get("/readyz/public", admin.ready_public)
     served.router.add_get("/metrics", admin.metrics)
     if page is not None:
-        add_page(served, page.desk, page.token, page.clock)
+        add_page(served, page.page_backend, page.token, page.clock)
     return served
 
 

@@ -17,7 +17,7 @@ BODY_LIMIT = 1024 * 1024
 BATCH_LIMIT = 1000
 BODY_SECONDS = 10.0
 GRACE_SECONDS = 3.0
-PACE = 150_000  # bytes per second: a body of the largest size arrives within 10 seconds
+MIN_BYTES_PER_SECOND = 150_000  # bytes per second: a body of the largest size arrives within 10 seconds
 RETRY_AFTER = "5"
 CONTINUE = "100-continue"
 
@@ -33,7 +33,7 @@ class HttpRefusal(Exception):
 
 
 class BodyReader:
-    """Reads the body of one call within `BODY_SECONDS`. `paced`: after `GRACE_SECONDS` it must arrive at `PACE`."""
+    """Reads the body of one call within `BODY_SECONDS`. `paced`: after `GRACE_SECONDS` it must arrive at `MIN_BYTES_PER_SECOND`."""
 
     def __init__(self, request: web.Request, *, paced: bool) -> None:
         self._request = request
@@ -77,7 +77,7 @@ class BodyReader:
 
     def _seconds(self, size: int) -> float:
         """Return the seconds that the body may take after `size` bytes have arrived."""
-        return min(BODY_SECONDS, GRACE_SECONDS + size / PACE) if self._paced else BODY_SECONDS
+        return min(BODY_SECONDS, GRACE_SECONDS + size / MIN_BYTES_PER_SECOND) if self._paced else BODY_SECONDS
 
     def _move_deadline(self, when: float) -> None:
         if self._limit is not None and not self._limit.expired():

@@ -41,7 +41,7 @@ Receive = Callable[[str, Sequence[dict[str, Any]]], Awaitable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
+class PeerLimits:
     """Settings about peers. `proxies`: the networks whose `X-Forwarded-For` is trusted; `share`: maximum connections of one address."""
 
     proxies: tuple[Network, ...] = ()
@@ -51,7 +51,7 @@ class Peers:
 class Public:
     """The answers of the public port. It authenticates the caller before it looks at the deliveries or the broker."""
 
-    def __init__(self, authenticator: Authenticator, receive: Receive, metrics: Metrics, peers: Peers) -> None:
+    def __init__(self, authenticator: Authenticator, receive: Receive, metrics: Metrics, peers: PeerLimits) -> None:
         self._authenticator = authenticator
         self._receive = receive
         self._metrics = metrics
@@ -78,17 +78,17 @@ class Public:
         peer = self._proxies.caller(request.remote or "", request.headers.getall("X-Forwarded-For", []))
         evidence = self._authenticator.evidence(request.path, request.headers)
         if evidence is Evidence.NOTHING:
-            raise unknown()
+            raise unknown_caller()
         stranger = evidence is Evidence.SIGNATURE and not self._known.knows(peer)
         reader = BodyReader(request, paced=stranger)
-        with admitted_to(self._strangers if stranger else self._calls, peer, reader.evict) as admission:
+        with admitted(self._strangers if stranger else self._calls, peer, reader.evict) as admission:
             body = await reader.read()
             if evidence is Evidence.SIGNATURE and not self._authenticator.is_signed(request.path, request.headers, body):
-                raise unknown()
+                raise unknown_caller()
             self._known.add(peer)
             if not stranger:
                 return await self._store(request, body, admission, evidence)
-        with admitted_to(self._calls, peer, reader.evict) as admission:
+        with admitted(self._calls, peer, reader.evict) as admission:
             return await self._store(request, body, admission, evidence)
 
     async def _store(self, request: web.Request, body: bytes, admission: Admission, evidence: Evidence) -> Mapping[str, Any]:
@@ -110,7 +110,7 @@ class Public:
 
 
 @contextmanager
-def admitted_to(pool: AdmissionPool, peer: str, evict: Callable[[], None]) -> Iterator[Admission]:
+def admitted(pool: AdmissionPool, peer: str, evict: Callable[[], None]) -> Iterator[Admission]:
     """Admit a call. Raises `HttpRefusal` when calls that are being stored fill the whole pool."""
     admission = pool.admit(peer, evict)
     if admission is None:
@@ -121,7 +121,7 @@ def admitted_to(pool: AdmissionPool, peer: str, evict: Callable[[], None]) -> It
         pool.release(admission)
 
 
-def unknown() -> HttpRefusal:
+def unknown_caller() -> HttpRefusal:
     """Return the same answer for an unknown address, missing credentials and wrong credentials."""
     return HttpRefusal(401, "unknown address or credentials", close=True, WWW_Authenticate='Basic realm="halo-worker", charset="UTF-8"')
 
@@ -134,13 +134,13 @@ def endpoints_of(runbooks: Mapping[str, Runbook], webhooks: Mapping[str, Webhook
 
 @asynccontextmanager
 async def serve_public(
-    host: str, port: int, endpoints: Mapping[str, CallerAuth] | Authenticator, receive: Receive, metrics: Metrics, peers: Peers | None = None
+    host: str, port: int, endpoints: Mapping[str, CallerAuth] | Authenticator, receive: Receive, metrics: Metrics, peers: PeerLimits | None = None
 ) -> AsyncIterator[int]:
     """Serve until the end of the block, then let calls in flight end; yields the port in use. An `Authenticator` may get other endpoints meanwhile.
 
     Raises `WorkerError` when it cannot listen.
     """
-    public = Public(endpoints if isinstance(endpoints, Authenticator) else Authenticator(endpoints), receive, metrics, peers or Peers())
+    public = Public(endpoints if isinstance(endpoints, Authenticator) else Authenticator(endpoints), receive, metrics, peers or PeerLimits())
     served = application()
     served.router.add_post("/runbooks/{name}", public.call, expect_handler=on_expect)
     served.router.add_post("/webhooks/{name}", public.call, expect_handler=on_expect)

@@ -51,7 +51,7 @@ async def hide_versions(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = SERVER
 
 
-def is_ours_to_know(record: logging.LogRecord) -> bool:
+def is_loggable(record: logging.LogRecord) -> bool:
     """Whether the log takes a record. False for bytes that are no HTTP: aiohttp answers them with 400 and would quote a stranger's bytes in the log."""
     return not (record.exc_info and isinstance(record.exc_info[1], BadHttpMessage))
 
@@ -59,7 +59,7 @@ def is_ours_to_know(record: logging.LogRecord) -> bool:
 def server_log() -> logging.Logger:
     """Return the logger for failures of handlers."""
     server = logging.getLogger("worker.web")
-    server.addFilter(is_ours_to_know)
+    server.addFilter(is_loggable)
     return server
 
 

@@ -22,7 +22,7 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 async def begin(broker: Broker, route: str = "feed", since: datetime = LONG_AGO, number: str = "b1") -> None:
     now = datetime.now(UTC)
     made = Backfill(number, since, now, now.timestamp())
-    await replace_baton(broker, SystemClock(), route, lambda baton: replace(baton, backfill=made.as_object()), patience=SOON)
+    await replace_baton(broker, SystemClock(), route, lambda baton: replace(baton, backfill=made.as_object()), max_wait=SOON)
 
 
 async def state(broker: Broker, route: str = "feed") -> Backfill | None:
@@ -51,4 +51,4 @@ def keys_of(letters) -> Counter[str]:
 @pytest.fixture(autouse=True)
 def short_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns follow each other quickly."""
-    monkeypatch.setattr("worker.flows.polling.backfilling.GAP", 0.05)
+    monkeypatch.setattr("worker.flows.polling.backfilling.TURN_PAUSE", 0.05)

@@ -28,7 +28,7 @@ async def known(job, halos, count, **more):
 
 @ON_BOTH_BROKERS
 async def test_every_record_is_published_once_and_says_that_it_is_history(job, halos, monkeypatch):
-    monkeypatch.setattr("worker.flows.polling.backfilling.LATE", SOON)  # a page that is cut off by the next poll is published again
+    monkeypatch.setattr("worker.flows.polling.backfilling.PAGE_OVERRUN", SOON)  # a page that is cut off by the next poll is published again
     async with listening(job.other.broker, "heard") as listener:
         _, running = await known(job, halos, 450)
         await begin(job.other.broker)
@@ -69,7 +69,7 @@ async def test_what_changes_meanwhile_is_live_work_and_what_is_history_is_not_pu
 
 
 async def test_a_worker_that_dies_five_times_goes_on_from_its_page(job, halos, monkeypatch):
-    monkeypatch.setattr("worker.flows.polling.backfilling.SLICE", 0.0)  # a turn is one page
+    monkeypatch.setattr("worker.flows.polling.backfilling.TURN_SECONDS", 0.0)  # a turn is one page
     async with listening(job.other.broker, "heard") as listener:
         halo, running = await known(job, halos, 1500, every="1h")
         await begin(job.other.broker)
@@ -154,7 +154,7 @@ async def test_a_backfill_takes_the_lowest_place_in_the_budget(memory_job, halos
 
 
 async def test_a_page_that_takes_longer_than_the_time_between_two_polls_is_read_all_the_same(memory_job, halos, monkeypatch):
-    monkeypatch.setattr("worker.flows.polling.backfilling.LATE", 0.05)
+    monkeypatch.setattr("worker.flows.polling.backfilling.PAGE_OVERRUN", 0.05)
     halo, _ = await known(memory_job, halos, 250, every="300ms")
     halo.fault(Fault(FaultKind.DELAY, "GET", "/Tickets", times=None, seconds=0.5))
     await begin(memory_job.other.broker)

@@ -55,7 +55,7 @@ async def test_a_worker_that_is_gone_still_shows_its_routes_and_what_waits_for_t
     await running.stop()
     await job.other.send({"serial": "SN-1"})
     await job.other.send({"x": 1}, "assets.dead")
-    monkeypatch.setattr("worker.state.reports.Report.fresh", lambda *_: False)  # as after some seconds
+    monkeypatch.setattr("worker.state.reports.ReplicaReport.fresh", lambda *_: False)  # as after some seconds
     found = await operator.route_is("erp", state="down", backlog=1, dead=1)
     assert found["reason"] == "no replica reports this route"
     assert found["oldest_s"] is not None

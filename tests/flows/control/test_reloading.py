@@ -14,7 +14,7 @@ from tests.tools.process import write_routes
 from tests.tools.waiting import soon
 from worker.app.reloading import Reloader, signature_of
 from worker.config.loader import load_routes
-from worker.config.sound_routes import SoundRoutes
+from worker.config.valid_routes import ValidRoutes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError
 from worker.sandbox.simulated_halo import SimulatedHalo
@@ -36,7 +36,7 @@ def made_in(halo: SimulatedHalo) -> list[str]:
 
 async def taken(job, running, defined) -> None:
     directory = write_routes(job.folder, defined)
-    await running.service.take_over(load_routes(directory, {}, job.folder / "secrets"))
+    await running.service.apply_routes(load_routes(directory, {}, job.folder / "secrets"))
 
 
 @pytest.mark.parametrize("more", [{}, {"order_by": "{{ serial }}"}], ids=["plain", "ordered"])
@@ -64,9 +64,9 @@ async def test_a_route_that_did_not_change_keeps_its_consumer(job, halos):
     halo = await halos()
     both = {"erp": erp("0"), "cmdb": publisher(queue="computers", transform=shaped("0"))}
     running = await job.start(routes(halo, publishers=both))
-    before = list(running.service._live.keeper.flows)
+    before = list(running.service._live.supervisor.flows)
     await taken(job, running, routes(halo, publishers=both | {"erp": erp("1")}))
-    after = running.service._live.keeper.flows
+    after = running.service._live.supervisor.flows
     kept = {flow.route for flow in before if flow in after}
     assert ("cmdb" in kept, "erp" in kept) == (True, False)
     await job.other.send({"serial": "SN-1"}, "computers")
@@ -145,9 +145,9 @@ async def test_a_webhook_and_a_transform_take_the_content_that_their_secret_file
 async def test_files_with_the_same_content_change_nothing(memory_job, halos):
     halo = await halos()
     running = await memory_job.start(routes(halo, publishers={"erp": erp("0")}))
-    before = list(running.service._live.keeper.flows)
+    before = list(running.service._live.supervisor.flows)
     await taken(memory_job, running, routes(halo, publishers={"erp": erp("0")}))
-    assert running.service._live.keeper.flows == before
+    assert running.service._live.supervisor.flows == before
 
 
 class Stage:
@@ -162,7 +162,7 @@ class Stage:
     async def load(self):
         if self.broken:
             raise ConfigError([])
-        return SoundRoutes(routes="routes")
+        return ValidRoutes(routes="routes")
 
     async def take(self, found, _):
         self.taken.put_nowait(found)

@@ -11,7 +11,7 @@ import pytest
 from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.app.letters.context import LettersContext
 from worker.app.page import letter_content
-from worker.app.page.letter_content import LARGEST, content_of
+from worker.app.page.letter_content import MAX_BODY, read_letter_content
 from worker.app.page.letter_index import LetterIndex
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
@@ -38,7 +38,7 @@ async def content(place, context):
         headers = {"dead-class": "rejected", "dead-reason": "no", "dead-at": "2026-03-01T12:00:00Z"}
         await place.other.broker.publish(Message(body, headers, message_id="m"), routing_key=DEAD_QUEUE.name)
         [row] = (await LetterIndex(SystemClock(), context.codec).read(place.broker, [DEAD_QUEUE])).rows
-        found = await content_of(place.broker, SystemClock(), context, row)
+        found = await read_letter_content(place.broker, SystemClock(), context, row)
         assert found is not None
         return found
 
@@ -52,8 +52,8 @@ async def test_a_letter_is_shown_with_its_body_and_can_be_edited(content):
 
 async def test_a_body_too_large_for_a_page_is_neither_masked_nor_written_out(content, monkeypatch):
     """Doing so took seconds for 16 MB, in which the worker did nothing else."""
-    whole = json.dumps([{"i": number} for number in range(LARGEST // 9)]).encode()
-    assert len(whole) > LARGEST
+    whole = json.dumps([{"i": number} for number in range(MAX_BODY // 9)]).encode()
+    assert len(whole) > MAX_BODY
     seen: list[int] = []
     original = letter_content.headers_and_body
 
@@ -70,12 +70,12 @@ async def test_a_body_too_large_for_a_page_is_neither_masked_nor_written_out(con
 
 async def test_the_worker_goes_on_while_a_letter_is_prepared(content, monkeypatch):
     loop, threads = asyncio.get_running_loop(), []
-    original = letter_content.told
+    original = letter_content.described_letter
 
     def watched(*arguments):
         threads.append(asyncio._get_running_loop() is loop)
         return original(*arguments)
 
-    monkeypatch.setattr(letter_content, "told", watched)
+    monkeypatch.setattr(letter_content, "described_letter", watched)
     await content(b"{}")
     assert threads == [False]

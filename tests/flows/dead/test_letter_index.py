@@ -9,8 +9,8 @@ import pytest
 from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.app.page import letter_index
 from worker.app.page.attachment import PageBroker
+from worker.app.page.cached_read import CachedRead
 from worker.app.page.letter_index import LetterIndex, run_in
-from worker.app.page.shared import Shared
 from worker.config.automation import Step
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerUnreachable
@@ -19,7 +19,7 @@ from worker.core.message import Message
 from worker.core.topology import letters_lock
 from worker.flows.running import run_message
 from worker.flows.running.elements import ElementList
-from worker.flows.running.endings import waiting
+from worker.flows.running.endings import waiting_caller
 from worker.flows.running.iteration import Iteration
 from worker.flows.running.run_message import Run
 
@@ -83,7 +83,7 @@ async def test_while_a_command_works_on_the_letters_the_list_stays_as_it_was_and
     assert len((await index.read(place.broker, [DEAD_QUEUE])).rows) == 5
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MOST", 20), ("MOST_BYTES", 20_000)])
+@pytest.mark.parametrize(("limit", "value"), [("MAX_LETTERS", 20), ("MAX_SCAN_BYTES", 20_000)])
 async def test_a_long_queue_is_listed_up_to_a_limit_and_loses_nothing(place, monkeypatch, limit, value):
     monkeypatch.setattr(letter_index, limit, value)
     await place.bury(IDS, size=1000)
@@ -105,15 +105,15 @@ async def test_many_viewers_share_one_read_and_wait_for_it_only_a_moment():
         await go.wait()
         return "value"
 
-    shared = Shared(read, SystemClock(), every=60.0, patience=0.01)
+    shared = CachedRead(read, SystemClock(), every=60.0, viewer_wait=0.01)
     seen = await asyncio.gather(*(shared.get() for _ in range(100)))
     assert (reads, {each.pending for each in seen}) == (1, {True})
     go.set()
     await shared.close()
-    shared = Shared(read, SystemClock(), every=60.0, patience=60.0)
+    shared = CachedRead(read, SystemClock(), every=60.0, viewer_wait=60.0)
     assert {each.value for each in await asyncio.gather(*(shared.get() for _ in range(100)))} == {"value"}
     assert reads == 2
-    await shared.renew()
+    await shared.refresh()
     assert reads == 3, "after an action the value is read again"
 
 
@@ -126,9 +126,9 @@ async def test_a_read_that_fails_keeps_the_last_value_and_says_why():
             raise answer
         return answer
 
-    shared = Shared(read, SystemClock(), every=60.0, patience=60.0)
+    shared = CachedRead(read, SystemClock(), every=60.0, viewer_wait=60.0)
     first = await shared.get()
-    await shared.renew()
+    await shared.refresh()
     second = await shared.get()
     assert (second.value, second.at, second.trouble) == ("value", first.at, "no route to host")
 
@@ -157,7 +157,7 @@ async def test_what_the_letter_of_a_run_carries_packed_is_not_unpacked_for_the_l
     def unpacked(text):
         raise AssertionError(text[:20])
 
-    run = Run("r1", "rb", step="book", callers=(waiting(Run("r1", "rb", step="each", each=Iteration(ElementList.of([1, 2]))), Step("each")),))
-    monkeypatch.setattr(run_message, "unpacked", unpacked)
+    run = Run("r1", "rb", step="book", callers=(waiting_caller(Run("r1", "rb", step="each", each=Iteration(ElementList.of([1, 2]))), Step("each")),))
+    monkeypatch.setattr(run_message, "decompress", unpacked)
     assert run_in(run.message()) == ("r1", "book")
     assert run_in(Message(b"[]")) == run_in(Message(b"x")) == run_in(Message(b'{"id":7}')) == ("", "")

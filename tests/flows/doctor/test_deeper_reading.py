@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.flows.doctor.test_doctor import AUTH, checks, of
 from tests.tools.job import client
-from worker.app.doctor.check import Verdict
+from worker.app.doctor.check import CheckVerdict
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 
@@ -28,7 +28,7 @@ async def test_a_wrong_statement_and_a_missing_scope_are_told_with_the_remedy(tm
     async with serve(SandboxSettings(tickets=3)) as halo:
         wrong = SQL.replace("FROM attachment", "FROM attachments")
         found = await checks(tmp_path, {"clients": {"main": client(halo)}, "subscribers": {"files": report(wrong)}})
-        assert of(found, "subscriber files").verdict is Verdict.FAILED
+        assert of(found, "subscriber files").verdict is CheckVerdict.FAILED
         assert "Invalid object name 'attachments'" in of(found, "subscriber files").result
         narrow = client(halo, auth=AUTH | {"scopes": ["read:tickets"]})
         found = await checks(tmp_path, {"clients": {"main": narrow}, "subscribers": {"files": report()}})
@@ -43,6 +43,6 @@ async def test_the_parents_are_read_and_the_cost_of_children_and_included_lists_
             "tickets": {"client": "main", "entity": "Tickets", "include": {"actions": {"entity": "Actions", "query": {"ticket_id": "{{ id }}"}}}},
         }
         found = await checks(tmp_path, {"clients": {"main": client(halo)}, "subscribers": routes})
-        assert of(found, "subscriber notes").verdict is Verdict.GOOD
+        assert of(found, "subscriber notes").verdict is CheckVerdict.GOOD
         assert of(found, "subscriber notes costs").result.startswith("one request for up to 100 changed parents, and one for the children of each")
         assert of(found, "subscriber tickets costs").result == "1 more for each changed record (actions)"

@@ -14,9 +14,9 @@ from tests.tools.job import client, publisher, subscriber
 from tests.tools.process import write_routes
 from tests.tools.rabbitmq import vhost_of
 from tests.tools.waiting import until
-from worker.app.doctor.check import Check, Subject, Verdict, healthy
+from worker.app.doctor.check import Check, CheckSubject, CheckVerdict, healthy
 from worker.app.doctor.examination import examine
-from worker.app.doctor.management import cluster, members
+from worker.app.doctor.management import cluster_check, members_check
 from worker.app.permissions import Account
 from worker.broker.open import open_broker
 from worker.config.loader import load_routes
@@ -81,7 +81,7 @@ async def test_each_planted_fault_of_halo_is_told_with_its_remedy(tmp_path, halo
         routes = {"clients": {"main": client(halo, **said)}, "subscribers": {"tickets": subscriber()}, "publishers": {"erp": publisher()}}
         found = await checks(tmp_path, routes)
         check = of(found, name)
-        assert check.verdict is Verdict.FAILED, found
+        assert check.verdict is CheckVerdict.FAILED, found
         assert result in check.result
         assert fix in check.fix
         assert not healthy(found)
@@ -115,7 +115,7 @@ async def test_a_server_without_tls_is_told(tmp_path):
     async with serve(SandboxSettings(rate_limit=None, tickets=1)) as halo:
         main = client(halo) | {"url": halo.url.replace("http://", "https://")}
         found = await checks(tmp_path, {"clients": {"main": main}, "subscribers": {"tickets": subscriber()}})
-    assert of(found, "tls").verdict is Verdict.FAILED
+    assert of(found, "tls").verdict is CheckVerdict.FAILED
     assert "check the port" in of(found, "tls").fix
 
 
@@ -130,7 +130,7 @@ async def test_a_server_without_tls_is_told(tmp_path):
 async def test_a_broker_that_cannot_be_used_is_told_with_its_remedy(tmp_path, amqp_url, change, result, fix):
     found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, change(amqp_url))
     check = of(found, "connection")
-    assert check.verdict is Verdict.FAILED
+    assert check.verdict is CheckVerdict.FAILED
     assert result in check.result
     assert fix in check.fix
     assert PASSWORD not in check.result
@@ -142,18 +142,18 @@ async def test_each_of_several_addresses_is_tried_and_the_queues_are_examined_on
     told = [(check.verdict, check.tried) for check in found if check.name == "connection"]
     port = amqp_url.partition("@")[2].partition("/")[0].rpartition(":")[2]
     assert told == [
-        (Verdict.FAILED, "connect to 127.0.0.1:1"),
-        (Verdict.GOOD, f"connect to 127.0.0.1:{port}"),
-        (Verdict.GOOD, f"connect to localhost:{port}"),
+        (CheckVerdict.FAILED, "connect to 127.0.0.1:1"),
+        (CheckVerdict.GOOD, f"connect to 127.0.0.1:{port}"),
+        (CheckVerdict.GOOD, f"connect to localhost:{port}"),
     ]
-    assert [check.verdict for check in found if check.name == "queues"] == [Verdict.GOOD]
+    assert [check.verdict for check in found if check.name == "queues"] == [CheckVerdict.GOOD]
 
 
 async def test_a_user_without_rights_is_told(tmp_path, rabbitmq, amqp_url):
     with broker_user(rabbitmq, amqp_url, Account("doctor-patient", "worker", "may nothing")) as user:
         found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, user.url)
     for name in ("configure", "write"):
-        assert of(found, name).verdict is Verdict.FAILED
+        assert of(found, name).verdict is CheckVerdict.FAILED
         assert "halo-worker permissions" in of(found, name).fix
 
 
@@ -171,11 +171,11 @@ async def test_a_policy_that_drops_messages_of_the_worker_is_told(tmp_path, rabb
     parts = urlsplit(rabbitmq.api.base)
     management = urlunsplit(parts._replace(netloc=f"{rabbitmq.api.user}:{rabbitmq.api.password}@{parts.netloc.rpartition('@')[2]}", path=""))
     found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, amqp_url, management_url=management)
-    assert of(found, "cluster").verdict is Verdict.WARNING
+    assert of(found, "cluster").verdict is CheckVerdict.WARNING
     assert "1 of 3 nodes" in of(found, "cluster").result
-    assert of(found, "policies").verdict is Verdict.FAILED
+    assert of(found, "policies").verdict is CheckVerdict.FAILED
     assert "max-length of policy short" in of(found, "policies").result
-    assert of(found, "members").verdict is Verdict.GOOD
+    assert of(found, "members").verdict is CheckVerdict.GOOD
     wrong = await checks(tmp_path, {"runbooks": {"r": CALLED}}, amqp_url, management_url=management.replace(f":{rabbitmq.api.password}@", ":not-this@"))
     assert of(wrong, "cluster").result == "status 401"
     assert "not-this" not in str(wrong)
@@ -188,18 +188,18 @@ QUEUE = {"name": "halo.claims", "members": ["a", "b", "c"], "online": ["a", "b",
 @pytest.mark.parametrize(
     ("check", "verdict", "part"),
     [
-        (cluster([NODE, NODE | {"name": "rabbit@b", "running": False}], Subject("broker")), Verdict.FAILED, "not running: rabbit@b"),
-        (cluster([NODE | {"disk_free_alarm": True}], Subject("broker")), Verdict.FAILED, "an alarm stops publishing: rabbit@a"),
-        (cluster([NODE] * 3, Subject("broker")), Verdict.GOOD, "3 nodes run"),
-        (members([QUEUE | {"online": ["a"]}], 3, Subject("broker")), Verdict.FAILED, "not online: halo.claims"),
-        (members([QUEUE | {"members": ["a"], "online": ["a"]}], 3, Subject("broker")), Verdict.WARNING, "1 queues have fewer"),
-        (members([QUEUE], 3, Subject("broker")), Verdict.GOOD, "1 queues"),
+        (cluster_check([NODE, NODE | {"name": "rabbit@b", "running": False}], CheckSubject("broker")), CheckVerdict.FAILED, "not running: rabbit@b"),
+        (cluster_check([NODE | {"disk_free_alarm": True}], CheckSubject("broker")), CheckVerdict.FAILED, "an alarm stops publishing: rabbit@a"),
+        (cluster_check([NODE] * 3, CheckSubject("broker")), CheckVerdict.GOOD, "3 nodes run"),
+        (members_check([QUEUE | {"online": ["a"]}], 3, CheckSubject("broker")), CheckVerdict.FAILED, "not online: halo.claims"),
+        (members_check([QUEUE | {"members": ["a"], "online": ["a"]}], 3, CheckSubject("broker")), CheckVerdict.WARNING, "1 queues have fewer"),
+        (members_check([QUEUE], 3, CheckSubject("broker")), CheckVerdict.GOOD, "1 queues"),
     ],
 )
 def test_the_state_of_a_cluster_is_told(check, verdict, part):
     assert check.verdict is verdict
     assert part in check.result
-    assert bool(check.fix) == (verdict is not Verdict.GOOD)
+    assert bool(check.fix) == (verdict is not CheckVerdict.GOOD)
 
 
 async def test_a_queue_of_another_kind_is_told(tmp_path, amqp_url):
@@ -208,10 +208,10 @@ async def test_a_queue_of_another_kind_is_told(tmp_path, amqp_url):
         async with serve(SandboxSettings(rate_limit=None, tickets=1)) as halo:
             found = await checks(tmp_path, {"clients": {"main": client(halo)}, "publishers": {"erp": publisher()}}, amqp_url)
     check = of(found, "queues")
-    assert check.verdict is Verdict.FAILED
+    assert check.verdict is CheckVerdict.FAILED
     assert "'assets'" in check.result
     assert "Delete what differs" in check.fix
-    assert of(found, "read").verdict is Verdict.GOOD
+    assert of(found, "read").verdict is CheckVerdict.GOOD
 
 
 async def test_a_queue_that_a_route_takes_as_it_is_must_be_there(tmp_path, amqp_url):
@@ -226,6 +226,6 @@ async def test_a_taken_public_port_is_told(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, public_port=taken.getsockname()[1])
-    assert of(found, "listen").verdict is Verdict.FAILED
+    assert of(found, "listen").verdict is CheckVerdict.FAILED
     assert "WORKER_PUBLIC_PORT" in of(found, "listen").fix
     assert "cannot reach it from outside" in of(found, "reachable").result

@@ -20,7 +20,7 @@ from worker.core.json_codec import encode
 from worker.sandbox.server import listen
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.translation.importing import translate
-from worker.translation.secrets import written
+from worker.translation.secrets import with_references
 
 TOKEN = "tok/en-value-1234"
 HEADERS = ("Authorization", "Content-Type", "X-Note")
@@ -140,8 +140,8 @@ async def run_here(case: Case, halo: SimulatedHalo, api: RecordingApi, job: Job,
     assert refusals(translation) == []
     known = dict.fromkeys(translation.settings, TOKEN) | {name: "k" * 43 for name in translation.settings if name.endswith("SIGNATURE_KEY")} | dict(case.known)
     host = api.url.removeprefix("http://")
-    integrations = {name: filled(written(result.definition), known) | {"allow_hosts": [host]} for name, result in translation.integrations.items()}
-    runbooks = {name: filled(written(result.definition), known) for name, result in translation.runbooks.items()}
+    integrations = {name: filled(with_references(result.definition), known) | {"allow_hosts": [host]} for name, result in translation.integrations.items()}
+    runbooks = {name: filled(with_references(result.definition), known) for name, result in translation.runbooks.items()}
     running = await job.start({"clients": {"main": client(halo)}, "integrations": integrations, "runbooks": runbooks})
     first = next(iter(runbooks))
     for index, payload in enumerate(case.payloads, start=1):

@@ -17,7 +17,7 @@ from tests.tools.http_proxy import http_proxy
 from tests.tools.sizes import every_nth
 from tests.tools.waiting import SOON
 from worker.config.automation import IntegrationAuth, Method
-from worker.config.integration_parts import Login, Pages
+from worker.config.integration_parts import Login, PagingRule
 from worker.config.run_templates import compile_run_template
 from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused
@@ -116,10 +116,10 @@ async def test_answers_that_name_the_next_page(call, api, watched, hostile):
     api.on_call = on_call
     items = parse_variable("response^items")
     ways = [
-        Pages(items, 3, link=True),
-        Pages(items, 3, next=parse_variable("response^next!")),
-        Pages(items, 3, next=parse_variable("headers^link")),
-        Pages(items, 3, cursor="after", value=parse_variable("response^mark")),
+        PagingRule(items, 3, link=True),
+        PagingRule(items, 3, next=parse_variable("response^next!")),
+        PagingRule(items, 3, next=parse_variable("headers^link")),
+        PagingRule(items, 3, cursor="after", value=parse_variable("response^mark")),
     ]
     for pages in ways:
         await attempt(await call(base_url=f"{api.url}/v1", allow=listed(api), path=("/things",), pages=pages))
@@ -163,7 +163,7 @@ async def test_redirects_of_calls_logins_token_endpoints_and_pages(call, api, wa
         "login": IntegrationAuth("login", login=Login("login", parse_variable("response^t"), parse_variable("response^e"))),
         "oauth2": IntegrationAuth("oauth2", client_id="a", client_secret="b", token_url=f"{api.url}/token"),
     }[auth]
-    pages = Pages(parse_variable("response"), link=True)
+    pages = PagingRule(parse_variable("response"), link=True)
     exchange = await (await call(base_url=f"{api.url}/v1", allow=listed(api), path=("/things",), auth=made, beside=[login], pages=pages))()
     assert not exchange.ok
     watched.check()
@@ -176,7 +176,7 @@ async def test_through_a_proxy_nothing_else_is_asked_for(call, api, watched, hos
 
     api.on_call = on_call
     watched.declared, watched.hosts = frozenset({"x-name"}), frozenset({"own.example"})
-    pages = Pages(parse_variable("response^items"), 3, next=parse_variable("response^next!"))
+    pages = PagingRule(parse_variable("response^items"), 3, next=parse_variable("response^next!"))
     async with http_proxy(api.port) as proxy:
         more = {"connection": {"proxy": f"http://127.0.0.1:{proxy.port}"}, "base_url": "http://own.example/v1", "allow": listed(api)}
         for parts in ({"path": ("/things/", "<<A>>")}, {"path": ("/things",), "headers": {"X-Name": "<<A>>"}}, {"path": ("/things",), "pages": pages}):

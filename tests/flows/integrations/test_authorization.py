@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.tools.ports import free_port
 from worker.config.automation import IntegrationAuth
-from worker.config.integration_parts import Pages
+from worker.config.integration_parts import PagingRule
 from worker.config.routes import Client, Grant, RateLimit
 from worker.config.variables import parse_variable
 from worker.core.clock import SystemClock
@@ -233,7 +233,7 @@ async def test_each_page_of_our_own_api_takes_a_turn_of_the_clients_budget(call,
         return web.json_response({"items": [number], "mark": number + 1 if number < 4 else None})
 
     api.on_call = on_call
-    pages = Pages(parse_variable("response^items"), cursor="after", value=parse_variable("response^mark"))
+    pages = PagingRule(parse_variable("response^items"), cursor="after", value=parse_variable("response^mark"))
     exchange = await (await call(auth=IntegrationAuth("halo", client="main"), clients={"main": client}, allow=(), pages=pages))()
     assert exchange.body["items"] == [0, 1, 2, 3, 4]
     assert client.access.budget.used == 6  # five pages and the token

@@ -7,7 +7,7 @@ from tests.flows.doctor.test_doctor import checks
 from tests.tools.commands import run_command
 from tests.tools.process import write_routes
 from tests.tools.tenants import rmm_routes, tenants, write_tenants
-from worker.app.doctor.check import Verdict
+from worker.app.doctor.check import CheckVerdict
 
 ACME, GLOBEX = "acme", "globex"
 
@@ -70,9 +70,9 @@ async def test_doctor_examines_each_customer_by_name(tmp_path, known):
     (tmp_path / "secrets" / "rmm").rename(tmp_path / "rmm")
     (tmp_path / "rmm" / f"{GLOBEX}.key").write_text("planted-secret-of-nobody")
     found = [check for check in await checks(tmp_path, rmm_routes()) if check.subject.startswith("integration rmm")]
-    assert [(check.subject, check.name, check.verdict, check.result) for check in found if check.verdict is Verdict.FAILED] == [
-        (f"integration rmm ({GLOBEX})", "token", Verdict.FAILED, found[0].result),
-        ("integration rmm", "customers", Verdict.FAILED, "1 of 2 customers failed"),
+    assert [(check.subject, check.name, check.verdict, check.result) for check in found if check.verdict is CheckVerdict.FAILED] == [
+        (f"integration rmm ({GLOBEX})", "token", CheckVerdict.FAILED, found[0].result),
+        ("integration rmm", "customers", CheckVerdict.FAILED, "1 of 2 customers failed"),
     ]
     assert len(found) == 2
     assert len(known[ACME].calls) == 1, "each customer is asked for its token"

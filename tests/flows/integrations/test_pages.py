@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from worker.config.automation import IntegrationAuth
-from worker.config.integration_parts import Pages
+from worker.config.integration_parts import PagingRule
 from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused
 from worker.core.exchange import Fate
@@ -45,7 +45,7 @@ def lists(api):
 
 def way(items="response^data^items", **how):
     paths = {name: parse_variable(how.pop(name)) for name in ("next", "value") if name in how}
-    return Pages(parse_variable(items), **how, **paths)
+    return PagingRule(parse_variable(items), **how, **paths)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.tools.process import write_routes
 from worker.app import Service
 from worker.config.loader import load_routes
 from worker.core.errors import TopologyMismatch
-from worker.core.permit_topology import minted_mark, pause_queue, permits_queue
+from worker.core.permit_topology import issuer_marker, pause_queue, permits_queue
 from worker.sandbox.faults import Fault, FaultKind
 from worker.settings import Settings
 
@@ -81,7 +81,7 @@ async def test_a_429_holds_up_the_next_attempt_for_as_long_as_it_says(job, halos
     assert (second.time - first.time).total_seconds() >= 1.9
 
 
-@pytest.mark.parametrize("queue", [permits_queue, minted_mark, pause_queue])
+@pytest.mark.parametrize("queue", [permits_queue, issuer_marker, pause_queue])
 async def test_queues_of_other_properties_are_told_at_the_start(job, halos, queue):
     halo = await halos()
     await job.other.declare_as(queue(tenant(halo)), {"x-queue-type": "classic"})

@@ -148,7 +148,7 @@ async def test_what_an_operator_asks_for_again_is_told_once_more_also_when_a_tur
         await listener.hears(there.total())
         await running.polled("notes", 1, "complete")
         long_ago = halo.clock() - timedelta(days=1000)
-        await replace_baton(memory_job.other.broker, SystemClock(), "notes", lambda baton: with_cursor(baton, long_ago), patience=60.0)
+        await replace_baton(memory_job.other.broker, SystemClock(), "notes", lambda baton: with_cursor(baton, long_ago), max_wait=60.0)
         await listener.hears(2 * there.total())
         await running.polled("notes", 2, "complete")
         assert Counter({key[1:]: count for key, count in told(listener).items()}) == Counter({key[1:]: 2 for key in there})

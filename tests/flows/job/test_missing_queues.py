@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.tools.job import EVENTS, listening, publisher, routes, subscriber
 from tests.tools.sizes import ON_BOTH_BROKERS
-from worker.core.topology import AmqpExchange, Topology, browsed
+from worker.core.topology import AmqpExchange, Topology, browsable_queue
 from worker.sandbox.faults import Fault, FaultKind
 
 pytestmark = ON_BOTH_BROKERS
 
 
 async def delete(job, *queues, exchanges=()):
-    await job.other.broker.delete(Topology(tuple(AmqpExchange(name) for name in exchanges), tuple(browsed(name) for name in queues)))
+    await job.other.broker.delete(Topology(tuple(AmqpExchange(name) for name in exchanges), tuple(browsable_queue(name) for name in queues)))
 
 
 async def test_a_dead_queue_that_was_deleted_is_made_again_for_the_letter_that_needs_it(job, halos):

@@ -9,7 +9,7 @@ import orjson
 from tests.tools.job import publisher, routes
 from worker.core.delivery_state import DeliveryState
 from worker.core.message import Message
-from worker.core.topology import BROWSED_LIMIT, Topology, handing_on, work_topology
+from worker.core.topology import BROWSED_LIMIT, Topology, dead_lettering_queue, work_topology
 from worker.flows.consuming.returning import for_return
 from worker.sandbox.faults import Fault, FaultKind
 
@@ -43,7 +43,7 @@ async def test_copies_of_a_route_that_is_gone_stop_no_other_route_and_readiness_
 async def test_a_copy_in_the_retry_queue_of_an_older_worker_returns_and_counts_on(job, halos):
     halo = await halos()
     halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=503))
-    older = handing_on("assets.retry.700ms", "assets", BROWSED_LIMIT, **{"x-message-ttl": 700})
+    older = dead_lettering_queue("assets.retry.700ms", "assets", BROWSED_LIMIT, **{"x-message-ttl": 700})
     await job.other.broker.declare(work_topology("assets", [0.05]) + Topology(queues=(older,)))
     await job.other.broker.publish(await a_copy(job, asset(5), "assets", attempts=1), routing_key=older.name)
     await job.start(routes(halo, publishers={"erp": publisher(retry=["50ms", "100ms"])}))

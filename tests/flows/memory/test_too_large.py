@@ -17,7 +17,7 @@ from worker.broker.memory.channel import MemoryChannel
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.letter import DeadQueue, letter_of
-from worker.flows.ordered.given_back import GivenBack
+from worker.flows.ordered.returned_messages import ReturnedMessages
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 DEAD_QUEUE = DeadQueue("erp", "publisher", "assets.dead", "assets")
@@ -100,7 +100,7 @@ async def test_large_messages_of_an_ordered_route_keep_their_order_though_few_of
 
 async def test_large_messages_keep_their_order_though_a_closed_channel_returns_what_it_held_late(memory_job, halos, monkeypatch):
     """As a busy RabbitMQ does: what came later was seen to overtake what was still on its way back."""
-    close, add, given, returned = MemoryChannel.close, GivenBack.add, [], asyncio.Event()
+    close, add, given, returned = MemoryChannel.close, ReturnedMessages.add, [], asyncio.Event()
 
     def late(channel, why):
         asyncio.get_running_loop().call_later(0.3, close, channel, why)
@@ -108,7 +108,7 @@ async def test_large_messages_keep_their_order_though_a_closed_channel_returns_w
             returned.set()
 
     monkeypatch.setattr(MemoryChannel, "close", late)
-    monkeypatch.setattr(GivenBack, "add", lambda back, delivery: (given.append(delivery), add(back, delivery)))
+    monkeypatch.setattr(ReturnedMessages, "add", lambda back, delivery: (given.append(delivery), add(back, delivery)))
     halo = await halos()
     running = await start(memory_job, routes(halo, publishers={"erp": ordered()}), in_flight=16 * MEBIBYTE)
     for step in range(1, 25):

@@ -67,5 +67,5 @@ async def lose_connections(job: Job, running: Running) -> None:
         return
     broker = running.service._current._broker
     assert isinstance(broker, RabbitBroker)
-    broker._publishing._socket.tear()
+    broker._publishing._socket.abort()
     await broker.wait_lost()

@@ -22,7 +22,7 @@ from worker.core.errors import PublishDoubtful, PublishRefused
 from worker.core.health import Health
 from worker.core.message import Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import order_room
+from worker.core.topology import order_queue
 from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.consuming.services import ConsumerServices
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor
@@ -132,7 +132,7 @@ class World:
         unread = deps.services.unread(self.route.name, PART, rejectable=True)
         last = lanes.newest
         intake = Intake(deps, broker, settler, lanes, unread, 0 if last is None else last[0], most=NEVER, ready=ready.set)
-        parts = [asyncio.create_task(part) for part in (intake.run(asyncio.Event()), waiting.take_in(), waiting.ack_surplus(), self._apply(lanes, ready))]
+        parts = [asyncio.create_task(part) for part in (intake.run(asyncio.Event()), waiting.consume(), waiting.ack_surplus(), self._apply(lanes, ready))]
         try:
             await asyncio.gather(*parts)
         finally:
@@ -161,7 +161,7 @@ class World:
 
     async def depths(self) -> tuple[int, int]:
         async with attach(self.server, "observer") as broker:
-            return await broker.queue_depth(self.route.queue) or 0, await broker.queue_depth(order_room(self.route.queue)) or 0
+            return await broker.queue_depth(self.route.queue) or 0, await broker.queue_depth(order_queue(self.route.queue)) or 0
 
 
 def in_turns(route: Publisher) -> Publisher:

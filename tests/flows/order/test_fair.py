@@ -13,7 +13,7 @@ from tests.flows.job.conftest import Job
 from tests.flows.order.conftest import applied, lose_connections, ordered, send_steps
 from tests.tools.job import publisher, routes
 from worker.flows.ordered import consumer, waiting_report
-from worker.flows.ordered.intake import IN_HAND
+from worker.flows.ordered.intake import INTAKE_PREFETCH
 from worker.flows.ordered.waiting_report import name_of
 from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.simulated_halo import SimulatedHalo
@@ -109,7 +109,7 @@ async def test_the_order_of_a_key_is_kept_within_the_turns(job, halos):
 
 
 async def test_beyond_its_bound_the_flood_stays_in_the_queue_and_all_of_it_is_done(job, halos, monkeypatch):
-    monkeypatch.setattr(consumer, "MOST_IN_TURNS", 50)
+    monkeypatch.setattr(consumer, "MAX_WAITING_BY_CUSTOMER", 50)
     halo = await halos(create_seconds=0)
     held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=3))
     running = await job.start(routes(halo, publishers={"erp": fair()}))
@@ -124,9 +124,9 @@ async def test_beyond_its_bound_the_flood_stays_in_the_queue_and_all_of_it_is_do
 
 
 async def test_a_customer_that_fills_the_route_is_told_without_its_name(memory_job, halos, monkeypatch):
-    monkeypatch.setattr(waiting_report, "MANY", 10)
-    monkeypatch.setattr(waiting_report, "LONG", 0.0)
-    monkeypatch.setattr(consumer, "TOLD_EVERY", 0.01)
+    monkeypatch.setattr(waiting_report, "MIN_MESSAGES", 10)
+    monkeypatch.setattr(waiting_report, "DOMINANT_AFTER", 0.0)
+    monkeypatch.setattr(consumer, "REPORT_INTERVAL", 0.01)
     halo = await halos(create_seconds=0)
     held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=None))
     with capture_logs() as lines:
@@ -164,7 +164,7 @@ async def test_connections_that_are_cut_during_a_flood_lose_nothing_and_double_n
 @pytest.fixture
 async def keeping(memory_job, halos, monkeypatch):
     """A route that reads at most 64 KiB, whose queue has no dead-letter target, and where five messages may wait. Halo answers nothing at first."""
-    monkeypatch.setattr(consumer, "MOST_IN_TURNS", 5)
+    monkeypatch.setattr(consumer, "MAX_WAITING_BY_CUSTOMER", 5)
     await memory_job.other.declare("assets")
     halo = await halos(create_seconds=0)
     held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=None))
@@ -173,14 +173,14 @@ async def keeping(memory_job, halos, monkeypatch):
 
 async def test_a_message_that_is_too_large_and_stays_in_hand_is_not_acknowledged_with_those_behind_it(memory_job, keeping):
     halo, held, start = keeping
-    await send(memory_job, "before", IN_HAND + 10)
+    await send(memory_job, "before", INTAKE_PREFETCH + 10)
     await memory_job.other.send({"customer": "large", "pad": "x" * 100_000})
     await send(memory_job, "behind", 5)
     running = await start()
     await held.arrived.wait()
     await running.until(lambda: "is kept" in running.service.health.parts["publisher erp"].detail)
     halo.faults.remove(held.number)
-    await running.settled("erp", "done", IN_HAND + 10)
+    await running.settled("erp", "done", INTAKE_PREFETCH + 10)
     await running.stop()
     assert await memory_job.other.depth("assets") == 6
     assert set(customers(halo)) == {"before"}

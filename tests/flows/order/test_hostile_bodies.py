@@ -20,7 +20,7 @@ from worker.broker.memory import attach
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.message import Message
-from worker.core.topology import order_room
+from worker.core.topology import order_queue
 from worker.flows.consuming import memory as memory_module
 from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.ordered.consumer import ordered_publisher_topology
@@ -61,7 +61,7 @@ async def test_a_worker_that_takes_over_reads_no_more_of_what_waits_than_has_roo
         await broker.declare(ordered_publisher_topology(world.route))
         for number in range(12):
             state = DeliveryState(f"m{number}", f"m{number}", order=OrderStamp(number + 1, 1))
-            await broker.publish(CODEC.copy(packed(number, MEBIBYTE), world.route.queue, state), routing_key=order_room(world.route.queue))
+            await broker.publish(CODEC.copy(packed(number, MEBIBYTE), world.route.queue, state), routing_key=order_queue(world.route.queue))
         memory = Memory(Receipts(Ledger()), Metrics(), in_flight=4 * MEBIBYTE)
         async with broker.channel(prefetch=PREFETCH, publishing=True) as channel:
             lanes = Lanes(3)

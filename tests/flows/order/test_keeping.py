@@ -69,12 +69,12 @@ async def test_a_connection_that_is_cut_again_and_again_costs_no_order(job, halo
 
 
 async def test_what_waits_for_long_is_taken_out_and_put_in_again_and_stays_in_its_place(job, halos, monkeypatch):
-    monkeypatch.setattr(ordered_room, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(ordered_room, "LONGEST_IN_HAND", 0.1)
+    monkeypatch.setattr(ordered_room, "REFRESH_INTERVAL", 0.05)
+    monkeypatch.setattr(ordered_room, "MAX_UNACKED_TIME", 0.1)
     halo = await halos()
     stuck = Stuck(halo, STUCK)
     published = []
-    monkeypatch.setattr(ordered_room, "moved_on", lambda *given: published.append(given) or moved_on(*given))
+    monkeypatch.setattr(ordered_room, "state_at_the_end", lambda *given: published.append(given) or state_at_the_end(*given))
     running = await job.start(routes(halo, publishers={"erp": ordered(retry=["100ms"] * 20)}))
     await send_steps(job, [STUCK], range(20))
     await running.until(lambda: len(published) >= 60)
@@ -86,7 +86,7 @@ async def test_what_waits_for_long_is_taken_out_and_put_in_again_and_stays_in_it
     assert await job.other.depth("assets.order") == 0
 
 
-moved_on = ordered_room.moved_on
+state_at_the_end = ordered_room.state_at_the_end
 
 
 async def test_as_long_as_somebody_else_takes_from_the_queue_nothing_is_applied(job, halos):

@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 
 from tests.flows.planning.conftest import loaded, planning
 from tests.tools.job import listening, routes, subscriber
-from worker.app.planning.planner import Input
+from worker.app.planning.planner import PlanInput
 from worker.flows.local.delivery import LocalLedger
 
 SHAPE = {"id": "{{ id }}", "text": "{{ client_name & ': ' & summary }}", "change": "{{ $change }}", "bad": "{{ id = 9 ? $error('no nines') : null }}"}
@@ -31,7 +31,7 @@ async def test_an_event_has_the_same_routing_key_headers_and_body_and_what_fails
     plans = {}
     async with planning(route, route.subscribers["tickets"]) as planner:
         for record in await records(halo, details=details):
-            plans[record["id"]] = await planner.plan(route.subscribers["tickets"], Input(orjson.dumps(record)), LocalLedger())
+            plans[record["id"]] = await planner.plan(route.subscribers["tickets"], PlanInput(orjson.dumps(record)), LocalLedger())
     assert len(plans) == TICKETS
     assert {number for number, plan in plans.items() if plan.outcome == "event"} == set(published)
     left_out = OF_THE_BROKER | (OF_THE_LIST if details else set())

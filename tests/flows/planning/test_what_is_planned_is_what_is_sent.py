@@ -11,7 +11,7 @@ import pytest
 from tests.flows.planning.conftest import loaded, planning
 from tests.tools.job import publisher, routes
 from tests.tools.random_messages import random_message
-from worker.app.planning.planner import Input
+from worker.app.planning.planner import PlanInput
 from worker.flows.local.delivery import LocalLedger
 
 ROUTES = {
@@ -68,7 +68,7 @@ async def test_the_requests_in_the_journal_of_halo_are_those_of_the_plan_byte_fo
     ledger, met = LocalLedger(), Counter()
     async with planning(loaded(memory_job.folder, definitions), *known.values()) as planner:
         for queue, body, correlation in sent:
-            plan = await planner.plan(known[queue], Input(body, TAG), ledger)
+            plan = await planner.plan(known[queue], PlanInput(body, TAG), ledger)
             requests = [(request.method, request.target, sha256(request.body).hexdigest() if request.body is not None else "") for request in plan.requests]
             assert requests == received.get(correlation, []), (queue, body)
             met[plan.outcome] += 1

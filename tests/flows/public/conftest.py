@@ -20,7 +20,7 @@ from tests.tools.waiting import SOON
 from worker.config.automation import CallerAuth
 from worker.core.errors import WorkerError
 from worker.metrics import Metrics
-from worker.web.public import Peers, serve_public
+from worker.web.public import PeerLimits, serve_public
 
 SECRET = "swordfish"
 DOORS = {
@@ -119,7 +119,7 @@ async def open_port(receiver: Receiver, metrics: Metrics) -> AsyncIterator[Calla
     async with AsyncExitStack() as stack:
 
         async def opened(doors: dict[str, CallerAuth] = DOORS, **peers: Any) -> Stranger:
-            return Stranger(await stack.enter_async_context(serve_public("127.0.0.1", 0, doors, receiver.receive, metrics, Peers(**peers))))
+            return Stranger(await stack.enter_async_context(serve_public("127.0.0.1", 0, doors, receiver.receive, metrics, PeerLimits(**peers))))
 
         yield opened
 

@@ -68,7 +68,7 @@ class Front:
 
     async def register(self) -> None:
         hook = self.routes.webhooks["hook"]
-        await command.registered(self.routes, Settings(), hook, command.address_of(f"http://127.0.0.1:{self.port}", hook), dry_run=False, yes=True)
+        await command.register_webhook(self.routes, Settings(), hook, command.address_of(f"http://127.0.0.1:{self.port}", hook), dry_run=False, yes=True)
 
     async def deliver(self, document: Any) -> Any:
         return await Stranger(self.port).signed("/webhooks/hook", document, SECRET)

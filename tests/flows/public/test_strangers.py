@@ -147,7 +147,7 @@ async def test_a_stranger_s_body_must_keep_a_pace(open_port, monkeypatch):
 
 async def test_a_body_that_keeps_the_pace_may_take_longer_than_the_grace(open_port, monkeypatch):
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.5)
-    monkeypatch.setattr(bodies, "PACE", 1)
+    monkeypatch.setattr(bodies, "MIN_BYTES_PER_SECOND", 1)
     stranger = await open_port()
     async with stranger.line() as (reader, writer):
         writer.write(request("/webhooks/signed", GOOD[:5], Content_Length=str(len(GOOD)), Token=token(GOOD)))

@@ -34,7 +34,7 @@ class Stage:
         directory = write_routes(self.folder, routes(self.halo) | {"webhooks": {"tickets": self.hook}})
         loaded = load_routes(directory, {}, self.folder)
         hook = command.find_webhook(loaded.webhooks, name)
-        await command.registered(loaded, Settings(), hook, command.address_of(url, hook), dry_run=dry_run, yes=yes)
+        await command.register_webhook(loaded, Settings(), hook, command.address_of(url, hook), dry_run=dry_run, yes=yes)
 
     @property
     def webhooks(self) -> list[dict[str, Any]]:

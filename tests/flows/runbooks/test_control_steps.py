@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.flows.runbooks.conftest import GO, call, integration, play, runbook
-from worker.core.topology import AmqpExchange, Binding, Topology, browsed, retry_queue
+from worker.core.topology import AmqpExchange, Binding, Topology, browsable_queue, retry_queue
 from worker.flows.running.run_message import Run
 
 SHOW = {"show": {"method": "POST", "path": "/things", "body": {"sum": "<<Sum>>", "text": "a <<Text>> b", "old": "<<Number>>"}}}
@@ -46,7 +46,7 @@ async def test_a_wait_lies_in_a_delay_queue_and_outlives_its_worker(job, api):
 
 
 async def test_a_published_message_carries_body_headers_and_the_id_of_its_run(job, api):
-    await job.other.broker.declare(Topology((AmqpExchange("out"),), (browsed("billing"),), (Binding("out", "runs.*", "billing"),)))
+    await job.other.broker.declare(Topology((AmqpExchange("out"),), (browsable_queue("billing"),), (Binding("out", "runs.*", "billing"),)))
     publish = {"exchange": "out", "routing_key": "runs.<<Number>>", "headers": {"x-number": "<<Number>>", "none": "<<Missing>>"}, "body": {"name": "<<Name>>"}}
     steps = {"see": {"set": {"Missing": None}, "next": "tell"}, "tell": {"publish": publish}}
     scene = await play(job, api, steps)

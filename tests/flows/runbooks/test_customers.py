@@ -42,7 +42,7 @@ def reload(memory_job, known):
         definition = rmm_routes()
         change(definition)
         directory = write_routes(memory_job.folder, definition)
-        await running.service.take_over(load_routes(directory, {}, memory_job.folder / "secrets"))
+        await running.service.apply_routes(load_routes(directory, {}, memory_job.folder / "secrets"))
 
     return made
 
@@ -63,7 +63,7 @@ def hang(tenant):
 
 
 async def test_a_customer_whose_api_hangs_takes_only_its_own_places(memory_job, known, begin, monkeypatch):
-    monkeypatch.setattr("worker.integrations.customers.PATIENCE", 0.2)
+    monkeypatch.setattr("worker.integrations.customers.CALL_WAIT", 0.2)
     release, entered = hang(known[SLOW])
     running = await begin()
     for _ in range(8):
@@ -162,7 +162,7 @@ async def test_a_retry_stays_with_its_customer_though_the_table_that_chose_it_ch
 
 async def test_a_reload_leaves_the_tokens_and_the_flows_of_others_as_they_are(memory_job, known, begin, reload):
     running = await begin()
-    flows = list(running.service._live.keeper.flows)
+    flows = list(running.service._live.supervisor.flows)
     for name in (GOOD, SLOW):
         await memory_job.other.send({"customer": name, "text": "1"}, QUEUE)
     await running.until(lambda: len(known[GOOD].work) == len(known[SLOW].work) == 1)
@@ -172,7 +172,7 @@ async def test_a_reload_leaves_the_tokens_and_the_flows_of_others_as_they_are(me
     known[GOOD].secret = "planted-secret-renewed"
     known[GOOD].token = "planted-token-renewed"
     await reload(running, GOOD, SLOW, NEW)
-    assert running.service._live.keeper.flows == flows
+    assert running.service._live.supervisor.flows == flows
     for name in (GOOD, NEW):
         await memory_job.other.send({"customer": name, "text": "3"}, QUEUE)
     await running.until(lambda: len(known[GOOD].work) == 2 and len(known[NEW].work) == 1)

@@ -17,7 +17,7 @@ from worker.core.json_codec import decode
 from worker.core.lanes import LanePart
 from worker.core.ledger import visit_key
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed, claims_topology
+from worker.core.topology import Topology, browsable_queue, claims_topology
 from worker.metrics import Metrics
 from worker.state import lane_results
 from worker.state.current_broker import CurrentBroker
@@ -36,7 +36,7 @@ def part(lane, key="r:1"):
 
 
 async def test_of_lanes_that_end_together_on_several_replicas_one_finds_all_parts(job: Job):
-    await job.other.broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))))
+    await job.other.broker.declare(Topology(queues=(browsable_queue(MEETING), browsable_queue(NEXT))))
     async with open_broker(job.url, name="one", server=job.server) as one, open_broker(job.url, name="two", server=job.server) as two:
         replicas = [CurrentBroker(CODEC, Metrics()), CurrentBroker(CODEC, Metrics())]
         async with replicas[0].attached(one, SystemClock(), claiming=False), replicas[1].attached(two, SystemClock(), claiming=False):
@@ -48,7 +48,7 @@ async def test_of_lanes_that_end_together_on_several_replicas_one_finds_all_part
 
 async def test_parts_of_an_iteration_that_failed_are_taken_off_by_the_next_lane_that_ends(memory_job: Job):
     """Otherwise each lane that ends would read all that were ever left there."""
-    await memory_job.other.broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))) + claims_topology())
+    await memory_job.other.broker.declare(Topology(queues=(browsable_queue(MEETING), browsable_queue(NEXT))) + claims_topology())
     current = CurrentBroker(CODEC, Metrics())
     async with open_broker(memory_job.url, name="one", server=memory_job.server) as one, current.attached(one, SystemClock(), claiming=True):
         for key in ("failed:1", "waits:1", "failed:2", "odd", "odd:x", f"odd:{'9' * 5000}"):
@@ -135,5 +135,5 @@ async def test_results_that_no_run_can_hold_together_are_refused_before_all_of_t
 
 
 async def here(job: Job) -> LaneResults:
-    await job.other.broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))))
+    await job.other.broker.declare(Topology(queues=(browsable_queue(MEETING), browsable_queue(NEXT))))
     return LaneResults(job.other.broker, SystemClock(), CODEC, Metrics())

@@ -20,7 +20,7 @@ import pytest
 
 from tests.flows.job.conftest import Halos, Job, Running, serving
 from worker.app import Service
-from worker.cli.register import address_of, registered
+from worker.cli.register import address_of, register_webhook
 from worker.config.loader import load_routes
 from worker.core.topology import dead_queue
 from worker.flows.running.run_message import run_queue
@@ -110,7 +110,7 @@ async def test_from_a_signed_public_call_to_the_note_and_the_same_call_again_sta
 async def test_from_a_note_in_halo_over_its_webhook_to_the_note_that_answers(play):
     sample = await play()
     hook = sample.service.routes.webhooks["ticket-events"]
-    await registered(sample.service.routes, Settings(), hook, address_of(sample.public, hook), dry_run=False, yes=True)
+    await register_webhook(sample.service.routes, Settings(), hook, address_of(sample.public, hook), dry_run=False, yes=True)
     sample.halo.store.create("actions", {"ticket_id": 7, "outcome": "Ask ChatGPT", "note": "Why does it not print?"})
     await sample.running.settled("ask-chatgpt", "done")
     await sample.running.until(lambda: sample.running.value("deliveries_total", route="ticket-events", result="skipped") >= 1)  # the answer is a note as well

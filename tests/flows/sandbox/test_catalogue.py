@@ -176,7 +176,7 @@ def test_the_address_of_a_halo_leads_to_its_file(given, fetched):
     ids=["absent", "page", "redirect", "endless"],
 )
 async def test_what_is_no_file_is_told_and_nothing_is_followed(answer, reason, monkeypatch):
-    monkeypatch.setattr(openapi_file, "LARGEST", 1024 * 1024)
+    monkeypatch.setattr(openapi_file, "MAX_BYTES", 1024 * 1024)
     async with serving(answer) as url:
         with pytest.raises(NotFetched, match=reason):
             await fetch_openapi(url)

@@ -10,11 +10,11 @@ from http.cookies import SimpleCookie
 import pytest
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 
-from tests.tools.desk import SECRET_BODY, FakeDesk, letter_row
+from tests.tools.page_backend import SECRET_BODY, FakePageBackend, letter_row
 from worker.core.clock import SystemClock
 from worker.web.admin import PageSettings, serve_admin
-from worker.web.page.attempts import HELD, WRONG
 from worker.web.page.sessions import COOKIE
+from worker.web.page.sign_in_limiter import HELD, WRONG
 
 TOKEN = "the-token-of-these-tests"
 ACTIONS = (
@@ -50,8 +50,8 @@ class Watch(SystemClock):
 class Attacker:
     """Sends what it likes; keeps no cookies by itself."""
 
-    def __init__(self, session: ClientSession, port: int, desk: FakeDesk, clock: Watch) -> None:
-        self.session, self.port, self.desk, self.clock = session, port, desk, clock
+    def __init__(self, session: ClientSession, port: int, page_backend: FakePageBackend, clock: Watch) -> None:
+        self.session, self.port, self.page_backend, self.clock = session, port, page_backend, clock
 
     async def send(self, method, path, headers=None, data=None):
         async with self.session.request(method, path, headers=headers, data=data, allow_redirects=False) as response:
@@ -69,13 +69,13 @@ class Attacker:
 
 @pytest.fixture(params=[TOKEN])
 async def attacker(health, metrics, request):
-    desk, clock = FakeDesk(), Watch()
-    page = PageSettings(desk, clock, request.param, ("worker.example.com",))
+    page_backend, clock = FakePageBackend(), Watch()
+    page = PageSettings(page_backend, clock, request.param, ("worker.example.com",))
     async with (
         serve_admin("127.0.0.1", 0, health, metrics, page) as port,
         ClientSession(f"http://127.0.0.1:{port}", timeout=ClientTimeout(30), cookie_jar=DummyCookieJar()) as session,
     ):
-        yield Attacker(session, port, desk, clock)
+        yield Attacker(session, port, page_backend, clock)
 
 
 @pytest.mark.parametrize("form", ACTIONS, ids=lambda form: form["action"])
@@ -83,7 +83,7 @@ async def test_no_action_without_the_token(attacker, form):
     for headers in (None, {"Authorization": "Bearer wrong"}, {"Cookie": f"{COOKIE}=9999999999.00.00"}, {"Authorization": f"Basic {TOKEN}"}):
         status, text, _ = await attacker.send("POST", "/act", headers, form)
         assert (status, "sign in with the admin token first" in text) == (403, True)
-    assert attacker.desk.done == []
+    assert attacker.page_backend.done == []
 
 
 @pytest.mark.parametrize("attacker", [None], indirect=True)
@@ -93,14 +93,14 @@ async def test_where_no_token_is_set_nobody_may_act_and_nobody_can_sign_in(attac
         assert (status, "Set-Cookie" in headers, "WORKER_ADMIN_TOKEN" in text) == (403, False, True)
     for authorization in ("Bearer ", "Bearer None", "Bearer"):
         assert (await attacker.send("POST", "/act", {"Authorization": authorization}, ACTIONS[0]))[0] == 403
-    assert attacker.desk.done == []
+    assert attacker.page_backend.done == []
 
 
 async def test_customer_data_is_neither_shown_nor_read_without_the_token(attacker):
     for path in SHOWN:
         _, text, _ = await attacker.send("GET", path)
         assert SECRET_BODY not in text
-    assert attacker.desk.reads == 0, "a look without the token makes nobody browse the queue for it"
+    assert attacker.page_backend.reads == 0, "a look without the token makes nobody browse the queue for it"
     _, value, _ = await attacker.sign_in()
     assert SECRET_BODY in (await attacker.send("GET", SHOWN[2], {"Cookie": f"{COOKIE}={value}"}))[1]
 
@@ -108,7 +108,7 @@ async def test_customer_data_is_neither_shown_nor_read_without_the_token(attacke
 async def test_the_bearer_token_acts_for_programs(attacker):
     headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
     assert (await attacker.send("POST", "/act", headers, ACTIONS[2]))[:2] == (200, '{"outcome":"erp: 1 letter replayed"}\n')
-    assert attacker.desk.done == [("replay", ["aa"], None)]
+    assert attacker.page_backend.done == [("replay", ["aa"], None)]
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ async def test_the_session_is_http_only_strict_limited_and_fits_its_own_forms_on
     for wrong in ({}, {"csrf": ""}, {"csrf": other_csrf}, {"csrf": value}):
         status, text, _ = await attacker.send("POST", "/act", headers, ACTIONS[3] | wrong)
         assert (status, "made for this session" in text) == (403, True)
-    assert attacker.desk.done == []
+    assert attacker.page_backend.done == []
     assert (await attacker.send("POST", "/act", headers, ACTIONS[3] | {"csrf": csrf}))[0] == 200
-    assert attacker.desk.done == [("discard", ["aa"])]
+    assert attacker.page_backend.done == [("discard", ["aa"])]
     assert other_value != value
 
 
@@ -165,7 +165,7 @@ async def test_a_form_of_another_site_does_nothing_although_it_has_everything_el
     for path, form in (("/act", ACTIONS[3] | {"csrf": csrf}), ("/login", {"token": TOKEN}), ("/logout", {})):
         status, text, answered = await attacker.send("POST", path, {"Cookie": f"{COOKIE}={value}"} | headers, form)
         assert (status, "came from another site" in text, "Set-Cookie" in answered) == (403, True, False)
-    assert attacker.desk.done == []
+    assert attacker.page_backend.done == []
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "user@127.0.0.1", "127.0.0.1/x", "", "[::1", "a b"])
@@ -177,7 +177,7 @@ async def test_no_page_answers_under_a_name_that_an_attacker_may_have_resolved_t
     for path in ("/livez", "/metrics"):
         assert (await attacker.send("GET", path, {"Host": host or "x"}))[0] in {200, 400}, "probes come under any name"
     assert (await attacker.send("GET", "/readyz", {"Host": "evil.example"}))[0] == 503
-    assert attacker.desk.done == []
+    assert attacker.page_backend.done == []
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "10.1.2.3", "worker.example.com", "WORKER.example.com.:8080"])
@@ -212,9 +212,9 @@ async def test_every_answer_has_the_headers_that_keep_other_pages_out(attacker):
 
 async def test_what_data_holds_is_text_on_every_page(attacker):
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[2J"
-    attacker.desk.rows = [letter_row(id=evil, reason=evil)]
-    attacker.desk.found["routes"][0]["reason"] = evil
-    attacker.desk.notes = ({"t": 1.0, "e": "dead", "r": "erp", "m": evil, "status": evil},)
+    attacker.page_backend.rows = [letter_row(id=evil, reason=evil)]
+    attacker.page_backend.found["routes"][0]["reason"] = evil
+    attacker.page_backend.notes = ({"t": 1.0, "e": "dead", "r": "erp", "m": evil, "status": evil},)
     for path in ("/", "/dead", "/letter?queue=q.dead&key=aa", "/route?name=erp", "/story?id=x", f"/story?id={evil}", f"/?q={evil}", f"/login?next={evil}"):
         _, text, _ = await attacker.send("GET", path)
         assert "<script>alert" not in text, path
@@ -244,15 +244,15 @@ async def test_an_action_that_names_no_letter_or_has_an_unknown_field_does_nothi
     status, text, _ = await attacker.send("POST", "/act", headers, form)
     assert status == 400
     assert "name the letter" in text or "valid are action" in text
-    assert attacker.desk.done == []
+    assert attacker.page_backend.done == []
 
 
 async def test_letters_of_one_click_are_bounded_and_those_that_died_later_stay(attacker):
-    attacker.desk.rows = [letter_row(f"{number:04x}", at=float(number)) for number in range(800)]
+    attacker.page_backend.rows = [letter_row(f"{number:04x}", at=float(number)) for number in range(800)]
     headers = {"Authorization": f"Bearer {TOKEN}"}
     assert (await attacker.send("POST", "/act", headers, {"action": "discard", "route": "erp", "until": "100"}))[0] == 200
-    (done,) = attacker.desk.done
+    (done,) = attacker.page_backend.done
     assert len(done[1]) == 101
     assert (await attacker.send("POST", "/act", headers, {"action": "replay", "route": "erp", "until": "799"}))[0] == 200
-    assert len(attacker.desk.done[1][1]) == 500
+    assert len(attacker.page_backend.done[1][1]) == 500
     assert (await attacker.send("POST", "/act", headers, {"action": "replay", "key": "gone", "queue": "q.dead"}))[0] == 404

@@ -51,10 +51,10 @@ async def test_after_a_loss_the_other_nodes_are_tried_at_once_and_after_a_round_
     await round_of(three)
     pauses.clear()
     for _ in range(2):
-        three.lost()
+        three.count_loss()
         await three.wait(asyncio.Event())
     assert pauses == []
-    three.lost()
+    three.count_loss()
     await three.wait(asyncio.Event())
     assert pauses == [2.0]
 
@@ -62,7 +62,7 @@ async def test_after_a_loss_the_other_nodes_are_tried_at_once_and_after_a_round_
 @pytest.mark.parametrize("nodes", [1, 3])
 async def test_while_no_node_is_there_each_round_is_followed_by_a_longer_pause_also_after_a_loss(pauses, nodes):
     gone = attaching(nodes)
-    gone.lost()
+    gone.count_loss()
     for _ in range(7):
         await round_of(gone)
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_PAUSE, LONGEST_PAUSE]

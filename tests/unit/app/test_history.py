@@ -2,8 +2,8 @@
 
 from math import isnan
 
-from worker.app.page.history import MINUTE, MINUTES, MOST_SERIES, History
-from worker.state.reports import ClientReport, Report, RouteReport
+from worker.app.page.history import MAX_SERIES, MINUTE, MINUTES, History
+from worker.state.reports import ClientReport, ReplicaReport, RouteReport
 
 START = 30_000_000  # a minute since 1970
 
@@ -18,7 +18,7 @@ class Time:
 
 def report(name, since_minute, at, *, settled=0, empty_at=0.0, used=0, kind="publisher", last_success=0.0):
     route = RouteReport("erp", kind, "running", settled=settled, empty_at=empty_at, last_success=last_success)
-    return Report(name, "1", since_minute * MINUTE, at, 5.0, True, (route,), (ClientReport("main", True, used, 700),))
+    return ReplicaReport(name, "1", since_minute * MINUTE, at, 5.0, True, (route,), (ClientReport("main", True, used, 700),))
 
 
 class Day:
@@ -93,11 +93,11 @@ def test_a_report_that_is_not_fresh_is_no_sample():
 def crowd(names, now):
     """A report of a replica with so many routes."""
     routes = tuple(RouteReport(name, "publisher", "running", settled=1, empty_at=now - 30) for name in names)
-    return Report("a", "1", 0.0, now, 5.0, True, routes, ())
+    return ReplicaReport("a", "1", 0.0, now, 5.0, True, routes, ())
 
 
 def test_each_route_has_its_series_however_many_there_are():
-    day, names = Day(), [f"r{number}" for number in range(MOST_SERIES)]
+    day, names = Day(), [f"r{number}" for number in range(MAX_SERIES)]
     for _ in range(2):
         day.time.minute += 1
         day.history.add([crowd(names, day.time.now())], day.time.now())
@@ -109,7 +109,7 @@ def test_names_that_come_and_go_do_not_fill_the_memory():
     day = Day()
     for minute in range(10):
         day.time.minute += 1
-        day.history.add([crowd([f"r{minute}-{number}" for number in range(MOST_SERIES // 4)], day.time.now())], day.time.now())
+        day.history.add([crowd([f"r{minute}-{number}" for number in range(MAX_SERIES // 4)], day.time.now())], day.time.now())
     assert not isnan(day.history.of("lag", "r9-0").values[-1])
     assert not isnan(day.history.of("lag", "r8-0").values[-2])
     assert all(isnan(value) for value in day.history.of("lag", "r7-0").values), "the oldest go first"

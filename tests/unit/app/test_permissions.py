@@ -16,8 +16,18 @@ from worker.app.permissions import NOTHING, accounts_of, warnings_of
 from worker.cli.main import main
 from worker.config.loader import load_routes
 from worker.core.errors import ConfigError
-from worker.core.permit_topology import mint_lock, permits_topology
-from worker.core.topology import Topology, baton_topology, birth_lock, born_marker, common_topology, dead_queue, echoes_topology, letters_lock, order_lock
+from worker.core.permit_topology import issuer_lock, permits_topology
+from worker.core.topology import (
+    Topology,
+    baton_topology,
+    bootstrap_lock,
+    bootstrap_marker,
+    common_topology,
+    dead_queue,
+    echoes_topology,
+    letters_lock,
+    order_lock,
+)
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.polling.subscriber import subscriber_topology
@@ -81,7 +91,15 @@ def topology_of(routes) -> Topology:
 
 def test_the_worker_may_declare_and_lock_everything_that_its_routes_need(routes, accounts):
     whole, may = topology_of(routes), accounts["halo-worker"]
-    locks = [birth_lock("tickets"), born_marker("tickets"), mint_lock("tenant"), order_lock("erp.contracts"), "halo.keys", "halo.keys.lock", "halo.keys.made"]
+    locks = [
+        bootstrap_lock("tickets"),
+        bootstrap_marker("tickets"),
+        issuer_lock("tenant"),
+        order_lock("erp.contracts"),
+        "halo.keys",
+        "halo.keys.lock",
+        "halo.keys.made",
+    ]
     declared = [queue.name for queue in whole.queues if not queue.passive] + [exchange.name for exchange in whole.exchanges] + locks
     assert [name for name in declared if not allows(may.configure, name)] == []
 

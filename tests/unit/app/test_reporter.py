@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from worker.app.reporter import INTERVAL, MANY, SOONER, Reporter
+from worker.app.reporter import CHANGE_DELAY, INTERVAL, MANY_ROUTES, Reporter
 from worker.catalogue.catalogue import load
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.health import Health
@@ -38,8 +38,8 @@ class Replica:
             self.health.up(flow.part, "consuming")
             self.metrics.consuming.labels(flow.route).set(1)
         self.problems = ["a mistake"]
-        keeper, control = SimpleNamespace(flows=flows), RouteControl(self, self.metrics)
-        self.reporter = Reporter("a", lambda: routes, lambda: self.problems, keeper, control, self.health, self.metrics, self, 0.0)
+        supervisor, control = SimpleNamespace(flows=flows), RouteControl(self, self.metrics)
+        self.reporter = Reporter("a", lambda: routes, lambda: self.problems, supervisor, control, self.health, self.metrics, self, 0.0)
 
     def now(self) -> float:
         return self.time
@@ -93,8 +93,8 @@ async def test_a_replica_in_which_nothing_changes_reports_at_its_pace():
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 async def test_a_change_of_state_is_reported_at_once_and_only_once(change):
-    told = await Replica(3, {SOONER: change}, end=2 * INTERVAL).run()
-    assert [at for at, _ in told] == [0.0, SOONER, SOONER + INTERVAL]
+    told = await Replica(3, {CHANGE_DELAY: change}, end=2 * INTERVAL).run()
+    assert [at for at, _ in told] == [0.0, CHANGE_DELAY, CHANGE_DELAY + INTERVAL]
     first, changed, later = ([(route["name"], route["state"], route["reason"]) for route in report["routes"]] + report["problems"] for _, report in told)
     assert first != changed == later
     assert len(orjson.dumps(changed)) < 1000, "a reason is cut"
@@ -102,6 +102,6 @@ async def test_a_change_of_state_is_reported_at_once_and_only_once(change):
 
 async def test_a_replica_with_many_routes_reports_and_looks_at_a_third_of_the_pace():
     change = CHANGES["down"]
-    told = await Replica(MANY + 1, {SOONER: change}, end=4 * INTERVAL - 1).run()
-    assert [at for at, _ in told] == [0.0, 3 * SOONER, 3 * SOONER + 3 * INTERVAL]
+    told = await Replica(MANY_ROUTES + 1, {CHANGE_DELAY: change}, end=4 * INTERVAL - 1).run()
+    assert [at for at, _ in told] == [0.0, 3 * CHANGE_DELAY, 3 * CHANGE_DELAY + 3 * INTERVAL]
     assert {report["interval"] for _, report in told} == {3 * INTERVAL}, "its readers wait as long before they take it to be gone"

@@ -12,10 +12,10 @@ import pytest
 from tests.tools.process import write_routes
 from worker.app import route_reader
 from worker.app.route_reader import RouteReader
-from worker.app.shape import beside_changed, changed_names, shape_of
+from worker.app.shared_parts import changed_names, replaceable_parts_changed, shared_parts_of
 from worker.config.expressions import compile_template
 from worker.config.loader import load_routes
-from worker.config.rereading import Files, answer
+from worker.config.reload_protocol import RouteSources, load_changes
 from worker.config.routes import Routes
 from worker.config.run_templates import compile_json_text, compile_run_template
 from worker.config.run_values import Values
@@ -36,8 +36,8 @@ def defined(count: int = 3, **more: Any) -> dict[str, Any]:
     return {"clients": CLIENTS, "publishers": publishers} | more
 
 
-def files(folder: Path, routes: dict[str, Any], **given: Any) -> Files:
-    return Files(write_routes(folder, routes), folder / "secrets", {}, **given)
+def files(folder: Path, routes: dict[str, Any], **given: Any) -> RouteSources:
+    return RouteSources(write_routes(folder, routes), folder / "secrets", {}, **given)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def here(monkeypatch):
     """Reads in this process, for what does not depend on the other one: an interpreter takes longer to start than to read."""
 
     async def asked(_: RouteReader, question: bytes) -> bytes:
-        return pickle.dumps(answer(pickle.loads(question)))
+        return pickle.dumps(load_changes(pickle.loads(question)))
 
     monkeypatch.setattr(RouteReader, "_asked", asked)
 
@@ -66,7 +66,7 @@ async def test_only_what_changed_is_made_again(tmp_path):
     assert found.publishers["p0"] is before.publishers["p0"]
     assert found.clients["main"] is before.clients["main"]
     assert found.publishers["p1"].concurrency == 2
-    assert shape_of(found) == shape_of(before)
+    assert shared_parts_of(found) == shared_parts_of(before)
     assert found.secrets.values == before.secrets.values
 
 
@@ -75,12 +75,12 @@ async def test_it_is_what_a_reading_in_this_process_makes(tmp_path):
     after = defined(4)
     found = (await read_again(tmp_path, before, after)).routes
     expected = files(tmp_path, after).load().routes
-    assert (changed_names(expected, found), shape_of(found), found.sources) == (set(), shape_of(expected), expected.sources)
+    assert (changed_names(expected, found), shared_parts_of(found), found.sources) == (set(), shared_parts_of(expected), expected.sources)
 
 
 @pytest.mark.usefixtures("here")
 async def test_a_row_or_a_secret_of_an_integration_that_changes_leaves_every_route_as_it_is(tmp_path):
-    """They are taken over beside the routes: `shape_of` and `changed_names` say what begins again."""
+    """They are taken over beside the routes: `shared_parts_of` and `changed_names` say what begins again."""
 
     def over(url: str) -> dict[str, Any]:
         auth = {"type": "bearer", "token": "${file:rmm/{{ $customer.key }}}"}
@@ -94,12 +94,12 @@ async def test_a_row_or_a_secret_of_an_integration_that_changes_leaves_every_rou
     secret.write_text("the-first-token-of-a")
     before = files(tmp_path, over("a.example.com")).load().routes
     same = (await read_again(tmp_path, before, over("a.example.com"))).routes
-    assert not beside_changed(before, same)
+    assert not replaceable_parts_changed(before, same)
     moved = (await read_again(tmp_path, same, over("b.example.com"))).routes
     secret.write_text("the-second-token-of-a")
     renewed = (await read_again(tmp_path, moved, over("b.example.com"))).routes
     for old, new in ((same, moved), (moved, renewed)):
-        assert (beside_changed(old, new), changed_names(old, new), shape_of(new) == shape_of(old)) == (True, set(), True)
+        assert (replaceable_parts_changed(old, new), changed_names(old, new), shared_parts_of(new) == shared_parts_of(old)) == (True, set(), True)
     assert [each.base_url for each in renewed.integrations["rmm"].each] == ["https://b.example.com"]
     assert [each.auth.token for each in renewed.integrations["rmm"].each] == ["the-second-token-of-a"]
     assert renewed.secrets.hide("the-second-token-of-a") == "***"
@@ -116,7 +116,7 @@ async def test_a_change_of_an_integration_concerns_the_runbooks_that_call_it(tmp
 
     before = files(tmp_path, over("/a")).load().routes
     found = (await read_again(tmp_path, before, over("/b"))).routes
-    assert (changed_names(before, found), shape_of(found) == shape_of(before)) == ({"rb"}, True)
+    assert (changed_names(before, found), shared_parts_of(found) == shared_parts_of(before)) == ({"rb"}, True)
 
 
 @pytest.mark.usefixtures("here")
@@ -175,8 +175,8 @@ def test_a_new_work_queue_that_senders_could_name_for_their_results_begins_all_r
     before = files(tmp_path, defined(1)).load().routes
     plain, named = defined(2), defined(2)
     named["publishers"]["p1"]["queue"] = "replies.in"
-    assert shape_of(files(tmp_path, plain).load().routes) == shape_of(before)
-    assert shape_of(files(tmp_path, named).load().routes) != shape_of(before)
+    assert shared_parts_of(files(tmp_path, plain).load().routes) == shared_parts_of(before)
+    assert shared_parts_of(files(tmp_path, named).load().routes) != shared_parts_of(before)
 
 
 async def test_mistakes_are_those_of_check(tmp_path):
@@ -210,7 +210,7 @@ async def test_a_process_that_ends_badly_is_a_mistake_that_is_told(tmp_path, mon
 
 async def test_a_process_that_never_ends_is_ended(tmp_path, monkeypatch):
     before = files(tmp_path, defined()).load().routes
-    monkeypatch.setattr(route_reader, "LONGEST", 0.01)
+    monkeypatch.setattr(route_reader, "READ_TIMEOUT", 0.01)
     with pytest.raises(ConfigError, match="did not end within"):
         await read_again(tmp_path, before, defined(4))
 
@@ -230,7 +230,7 @@ async def test_the_worker_spends_no_time_of_its_own_on_routes_that_did_not_chang
 
 
 def test_a_secret_does_not_show(tmp_path):
-    assert SECRET not in repr(Files(tmp_path, tmp_path, {"X": SECRET}))
+    assert SECRET not in repr(RouteSources(tmp_path, tmp_path, {"X": SECRET}))
 
 
 def sent_over(template: Any) -> Any:

@@ -25,7 +25,7 @@ class Socket:
     def __init__(self) -> None:
         self.torn = asyncio.Event()
 
-    def tear(self) -> None:
+    def abort(self) -> None:
         self.torn.set()
 
 
@@ -108,7 +108,7 @@ def opening_link(channel: object, closing: asyncio.Future[None]) -> Link:
 
 
 async def opened(link: Link) -> None:
-    async with link.methods(patience=30):
+    async with link.methods(call_timeout=30):
         pass
 
 

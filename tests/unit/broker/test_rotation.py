@@ -80,17 +80,17 @@ async def test_after_a_loss_the_next_node_is_tried_at_once_and_only_a_whole_roun
     attaching = attachments(MANY)
     found = []
     for _ in range(6):
-        attaching.lost()
+        attaching.count_loss()
         found.append(await waits(attaching))
     assert found == [False, False, True] * 2
 
 
 async def test_an_attachment_that_served_begins_a_new_round_with_its_loss():
     attaching = attachments(MANY)
-    attaching.lost()
-    attaching.lost()
-    attaching.settled()
-    attaching.lost()
+    attaching.count_loss()
+    attaching.count_loss()
+    attaching.reset_backoff()
+    attaching.count_loss()
     assert not await waits(attaching)
 
 
@@ -100,5 +100,5 @@ async def test_a_round_without_any_node_is_paused_for():
 
 async def test_with_one_address_each_loss_is_paused_for():
     attaching = attachments(NODES[0])
-    attaching.lost()
+    attaching.count_loss()
     assert await waits(attaching)

@@ -11,7 +11,7 @@ from tests.tools.evaluating import InProcess
 from tests.unit.changes.simulated import OPERATION, SimulatedHalo
 from worker.changes.detect import Change
 from worker.config.routes import Subscriber
-from worker.flows.polling.emit import Tally
+from worker.flows.polling.emit import ScanTally
 from worker.flows.polling.poll import Poller
 from worker.metrics import Metrics
 from worker.state.baton import Baton
@@ -30,7 +30,7 @@ class Emitted:
     def __init__(self) -> None:
         self.changes: list[Change] = []
 
-    async def emit(self, changes: Sequence[Change], position: str, tally: Tally) -> None:
+    async def emit(self, changes: Sequence[Change], position: str, tally: ScanTally) -> None:
         self.changes.extend(changes)
 
 

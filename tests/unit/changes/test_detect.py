@@ -65,7 +65,7 @@ def test_the_key_of_an_event_tells_apart_what_differs_and_nothing_else():
 
 @given(st.none() | st.just("aa"), CONTEXTS)
 def test_what_an_operator_wants_once_more_is_news_though_it_is_known(previous: str | None, context: ScanContext):
-    once_more = replace(context, again=NOON)
+    once_more = replace(context, republish_since=NOON)
     assert classify_change(row(NOON, NOON), previous, "aa", once_more) == "created"
     assert classify_change(row(NOON, NOON - HOUR), previous, "aa", once_more) == "updated"
     assert classify_change(row(), previous, "aa", once_more) == ("created" if previous is None else "updated")
@@ -73,7 +73,7 @@ def test_what_an_operator_wants_once_more_is_news_though_it_is_known(previous: s
 
 @given(CONTEXTS)
 def test_what_is_older_than_an_operator_wants_is_no_news(context: ScanContext):
-    once_more = replace(context, again=NOON)
+    once_more = replace(context, republish_since=NOON)
     assert classify_change(row(NOON - HOUR), "aa", "aa", once_more) is None
     assert classify_change(row(NOON - HOUR), "aa", "bb", once_more) == "updated"
     assert classify_change(row(NOON - HOUR), None, "aa", once_more) == "baseline"

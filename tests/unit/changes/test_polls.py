@@ -15,7 +15,7 @@ from tests.unit.changes.polling import Clock, Polling, tickets
 from tests.unit.changes.simulated import Manners, SimulatedHalo
 from tests.unit.changes.test_scan import halo_of
 from worker.changes.position import Position
-from worker.flows.polling.plan import planned
+from worker.flows.polling.plan import plan_scan
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.turn import Turn
 from worker.metrics import Metrics
@@ -184,7 +184,7 @@ async def test_what_a_turn_that_dies_told_of_a_record_that_kept_changing_comes_a
 
 
 async def test_a_record_that_goes_back_and_forth_within_a_turn_is_told_each_time_under_a_key_of_its_own():
-    turn = Turn(Baton(), RecordIndex(), planned(tickets(), Baton(), 0), Position())
+    turn = Turn(Baton(), RecordIndex(), plan_scan(tickets(), Baton(), 0), Position())
     contents = ["old", "A", "B", "A", "B"]
     assert len({(turn.dedupe_base("1", previous, digest), digest) for previous, digest in pairwise(contents)}) == 4
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.unit.changes.simulated import LISTING, OPERATION, Manners, SimulatedHalo, filled
 from worker.changes.pages import PageReader
-from worker.changes.position import Position, Window
-from worker.changes.scan import Scan, Seen
+from worker.changes.position import Position, StampWindow
+from worker.changes.scan import Scan, SeenRows
 from worker.changes.scan_transitions import MAX_PASSES
 from worker.core.exchange import Exchange, Fate, Request
 
@@ -25,17 +25,17 @@ def halo_of(rows: int, **manners: Any) -> SimulatedHalo:
     return halo
 
 
-async def read(halo: SimulatedHalo, window: Window | None = None, *, listing: Any = LISTING, ordered: bool = True) -> tuple[Position, set[str]]:
-    seen, position = Seen(), Position()
+async def read(halo: SimulatedHalo, window: StampWindow | None = None, *, listing: Any = LISTING, ordered: bool = True) -> tuple[Position, set[str]]:
+    seen, position = SeenRows(), Position()
     scan = Scan(PageReader(halo, Request("GET", OPERATION.path), listing, lambda *_: None), ("id",), window, ordered=ordered, pause=lambda: False)
     async for step in scan.steps(position, seen):
         position = step.position
     return position, seen.keys
 
 
-def everything(halo: SimulatedHalo) -> Window:
+def everything(halo: SimulatedHalo) -> StampWindow:
     """A window that holds all rows, its overlap none of them."""
-    return Window(halo.now - timedelta(seconds=LONG), timedelta(seconds=1))
+    return StampWindow(halo.now - timedelta(seconds=LONG), timedelta(seconds=1))
 
 
 async def test_a_list_that_fits_one_page_is_one_request():
@@ -145,7 +145,7 @@ async def test_a_count_that_is_that_of_a_full_page_hides_no_row():
 async def test_rows_without_what_identifies_them_make_a_scan_incomplete_and_say_what_to_set():
     halo = halo_of(3)
     scan = Scan(PageReader(halo, Request("GET", "/Tickets"), LISTING, lambda *_: None), ("ticket_id", "id"), None, ordered=True, pause=lambda: False)
-    positions = [step.position async for step in scan.steps(Position(), Seen())]
+    positions = [step.position async for step in scan.steps(Position(), SeenRows())]
     assert (positions[-1].state, positions[-1].reason) == ("incomplete", "3 rows lack ticket_id or id, which identifies a record: set `key` on the route")
 
 
@@ -176,7 +176,7 @@ async def test_a_window_that_lies_in_its_overlap_is_read_once():
     halo = halo_of(0, cap=5)
     for _ in range(23):
         halo.insert()
-    position, keys = await read(halo, Window(halo.now - timedelta(seconds=60), timedelta(seconds=300)))
+    position, keys = await read(halo, StampWindow(halo.now - timedelta(seconds=60), timedelta(seconds=300)))
     assert (position.state, len(keys), halo.reads) == ("complete", 23, 6)
 
 
@@ -206,5 +206,5 @@ async def test_a_failed_page_ends_the_scan_with_its_exchange():
 
     halo.send = third_fails  # type: ignore[method-assign]
     scan = Scan(PageReader(halo, Request("GET", "/Tickets"), LISTING, lambda *_: None), ("id",), None, ordered=True, pause=lambda: False)
-    steps = [step async for step in scan.steps(Position(), Seen())]
+    steps = [step async for step in scan.steps(Position(), SeenRows())]
     assert (steps[-1].position.state, steps[-1].position.reason, steps[-1].failure) == ("failed", "Halo answered 500", failure)

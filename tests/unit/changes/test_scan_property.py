@@ -14,8 +14,8 @@ from tests.tools.sizes import seeds
 from tests.unit.changes.polling import Polling, tickets
 from tests.unit.changes.simulated import LISTING, OPERATION, Manners, SimulatedHalo, churning, filled
 from worker.changes.pages import PageReader
-from worker.changes.position import Position, Window
-from worker.changes.scan import Scan, Seen
+from worker.changes.position import Position, StampWindow
+from worker.changes.scan import Scan, SeenRows
 from worker.core.exchange import Request
 
 FEW_AND_ALL = pytest.mark.parametrize("seeds", seeds(4, 100))
@@ -40,14 +40,14 @@ class Read:
     position: Position
 
 
-async def scanned(halo: SimulatedHalo, window: Window | None, random: Random) -> Read:
+async def scanned(halo: SimulatedHalo, window: StampWindow | None, random: Random) -> Read:
     """One whole scan, in turns that end at random."""
     contents: dict[str, set[str]] = {}
-    position, seen = Position(), Seen()
+    position, seen = Position(), SeenRows()
     reader = PageReader(halo, Request("GET", OPERATION.path), LISTING, lambda *_: None)
     while not position.ended:
         scan = Scan(reader, ("id",), window, ordered=True, pause=lambda: random.random() < 0.2)
-        async for step in scan.steps(position, Seen(keys=seen.keys)):
+        async for step in scan.steps(position, SeenRows(keys=seen.keys)):
             position = step.position
             for row in step.rows:
                 contents.setdefault(str(row["id"]), set()).add(row["summary"])
@@ -72,7 +72,7 @@ async def test_a_row_that_stays_is_met_by_a_complete_scan_or_lies_in_the_next_wi
         before = dict(halo.rows)
         rate = random.choice((0, 0.2, 1.0))
         halo.churn = churning(random, updates=rate, inserts=rate / 2, deletes=rate / 2)
-        read = await scanned(halo, Window(since, overlap), random)
+        read = await scanned(halo, StampWindow(since, overlap), random)
         if read.position.state != "complete":
             assert read.position.reason, seed
             continue

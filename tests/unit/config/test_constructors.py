@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.config.config_node import ConfigNode, RouteFile
-from worker.config.constructors import constructed
-from worker.config.documents import Spot
+from worker.config.constructors import parse_constructor
+from worker.config.documents import SourcePosition
 from worker.config.interpolation import Variables
 
 
 def read(text, tmp_path):
     node = ConfigNode(RouteFile("a.yaml", text, Variables({}, tmp_path)), ("publishers", "a", "transform"), text)
-    return constructed(text, Spot(node), 0)
+    return parse_constructor(text, SourcePosition(node), 0)
 
 
 def plain(value):

@@ -11,7 +11,7 @@ from worker.config.clients import ClientCredentials, ClientDefinition, Password
 from worker.config.compiled import Find
 from worker.config.definition import annotation_of, mark_of
 from worker.config.integration_auth import ApiKeyAuth, BasicAuth, BearerAuth, HaloAuth, LoginAuth, NoAuth, OAuth2Auth
-from worker.config.integration_parts import Login, Pages
+from worker.config.integration_parts import Login, PagingRule
 from worker.config.lookups import FindDefinition
 from worker.config.method_pages import PagesDefinition
 from worker.config.methods import MethodDefinition
@@ -32,7 +32,7 @@ MADE = [
     (FindDefinition, Find, set()),
     *((auth, IntegrationAuth, set()) for auth in (NoAuth, BasicAuth, BearerAuth, ApiKeyAuth, OAuth2Auth, HaloAuth)),
     (LoginAuth, Login, {"type", "username", "password"}),
-    (PagesDefinition, Pages, {"max"}),
+    (PagesDefinition, PagingRule, {"max"}),
     (MethodDefinition, Method, {"method", "missing"}),
     (StepDefinition, Step, {"next", "allow_unknown", "missing", *["for_each", "item", "do", "parallel", "into", "failures", "input"]}),
     (RunbookDefinition, Runbook, {"start"}),

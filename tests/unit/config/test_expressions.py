@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.tools.evaluating import InProcess, evaluated, holds, now
 from tests.tools.every import every
 from worker.config.expressions import compile_condition, compile_expression, compile_template
-from worker.config.paths import NotSimple, Scope, simple_path
+from worker.config.paths import NotSimple, PathScope, simple_path
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED, Question
+from worker.evaluator.jsonata import EvaluationInput
 from worker.evaluator.jsonata import Expression as Engine
-from worker.evaluator.jsonata import Input
 from worker.evaluator.limits import MAX_INPUT
 from worker.evaluator.sizes import context_json
 
@@ -303,7 +303,7 @@ def test_an_error_never_quotes_data(expression):
 def test_an_error_of_a_run_names_the_regular_expression_or_the_picture_but_no_data(expression, said):
     """Also of one that `check` has not seen: the process for expressions takes any text."""
     with pytest.raises(ExpressionError) as raised:
-        Engine(expression).evaluate(Input(context_json({"s": SECRET, "n": 48151623, "picture": "#,#0.0.0", "unknown": "[Q99]"}), 5), {})
+        Engine(expression).evaluate(EvaluationInput(context_json({"s": SECRET, "n": 48151623, "picture": "#,#0.0.0", "unknown": "[Q99]"}), 5), {})
     assert said in str(raised.value)
     assert "s3cr3t" not in str(raised.value)
     assert "#,#0" not in str(raised.value)
@@ -347,7 +347,7 @@ def test_literals_that_are_right_or_known_at_run_time_only_are_no_mistake(expres
 )
 def test_a_picture_that_a_run_gives_is_used_as_it_is(expression, value):
     given = {"n": 0, "p": "[Y]", "q": "[[Y]] is a year", "yes": True, "rows": [{"n": 0, "p": "[Y]"}, {"n": 1, "p": "[M01]"}]}
-    assert Engine(expression).evaluate(Input(context_json(given), 5), {}) == value
+    assert Engine(expression).evaluate(EvaluationInput(context_json(given), 5), {}) == value
 
 
 def test_an_error_keeps_what_the_author_of_the_expression_wrote():
@@ -428,7 +428,7 @@ def test_paths_read_without_the_engine_yield_what_the_engine_does(names, context
     text = ".".join(f"`{name}`" for name in names)
     path = simple_path(text)
     assert path is not None
-    given_ = Scope(context, {})
+    given_ = PathScope(context, {})
     try:
         found = path.read(given_)
     except NotSimple:

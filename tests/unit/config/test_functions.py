@@ -13,7 +13,7 @@ from worker.config.function_calls import calls_of, literal_value
 from worker.config.template_lexer import tokens
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.lookups import LookupAnswer
-from worker.flows.lookups.evaluator import MOST_LOOKUPS, LookupEvaluator
+from worker.flows.lookups.evaluator import MAX_LOOKUPS, LookupEvaluator
 
 TABLES = {"customers": {"ACME": 12, "7": 70}, "models": {"a": {"x": 1}}}
 MESSAGE = {"code": "ACME", "n": 7, "site": "Berlin", "nil": None, "empty": "", "secret": "planted", "rows": [{"c": "ACME"}, {"c": "7"}]}
@@ -208,8 +208,8 @@ def test_none_fails_and_two_fail_with_a_default_too():
 
 
 def test_one_message_cannot_ask_without_end():
-    many = {"rows": [{"name": f"n{number}"} for number in range(MOST_LOOKUPS + 1)]}
-    assert reason("rows.$id('Agent', {'name': name})", many) == f"it needs more than {MOST_LOOKUPS} lookups of $table and $id for one message"
+    many = {"rows": [{"name": f"n{number}"} for number in range(MAX_LOOKUPS + 1)]}
+    assert reason("rows.$id('Agent', {'name': name})", many) == f"it needs more than {MAX_LOOKUPS} lookups of $table and $id for one message"
     deep = "(" + "$f := function($n){ $n = 0 ? 1 : $id('Site', {'client_id': $f($n - 1), 'name': 'x' & $n}) }; $f(20))"
     assert reason(deep) == "more than 10 lookups of $table and $id depend on each other"
 

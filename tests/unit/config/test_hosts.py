@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from tests.tools.every import every
-from worker.config.hosts import allowed, host_entry, internal, local, numeric
+from worker.config.hosts import host_entry, is_allowed, is_internal, is_numeric_host, local
 
 
 @every(
@@ -34,12 +34,12 @@ from worker.config.hosts import allowed, host_entry, internal, local, numeric
     ],
 )
 def test_an_address_inside_is_internal(address):
-    assert internal(ip_address(address))
+    assert is_internal(ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2001:4860:4860::8888", "::ffff:8.8.8.8"])
 def test_an_address_of_the_public_internet_is_not(address):
-    assert not internal(ip_address(address))
+    assert not is_internal(ip_address(address))
 
 
 @every(
@@ -74,7 +74,7 @@ def test_a_host_that_is_written_as_internal_is_seen(host, expected):
     ],
 )
 def test_odd_spellings_of_addresses_are_seen(host, expected):
-    assert numeric(host) is expected
+    assert is_numeric_host(host) is expected
 
 
 @every(
@@ -101,5 +101,5 @@ def test_what_is_no_host_is_refused_with_a_sentence(entry):
 
 
 def test_an_entry_with_a_port_opens_that_port_only():
-    assert [allowed("a", port, (("a", 80),)) for port in (80, 81)] == [True, False]
-    assert [allowed(host, 5, (("a", None),)) for host in ("a", "A.", "b")] == [True, True, False]
+    assert [is_allowed("a", port, (("a", 80),)) for port in (80, 81)] == [True, False]
+    assert [is_allowed(host, 5, (("a", None),)) for host in ("a", "A.", "b")] == [True, True, False]

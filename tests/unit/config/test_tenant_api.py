@@ -6,7 +6,7 @@ import pytest
 from worker.catalogue.catalogue import load as load_catalogue
 from worker.catalogue.openapi import openapi_document
 from worker.config.loader import load_routes
-from worker.config.references import Compared
+from worker.config.references import CatalogueOverride
 from worker.core.errors import ConfigError
 
 NEWER = {"get": {"parameters": [{"name": "pageinate", "in": "query", "schema": {"type": "bool"}}]}}
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_used_is_told_at_its_place(load, name, reason):
 def test_routes_can_be_checked_against_another_catalogue(loaded, tmp_path):
 
     loaded("subscribers:\n  feed: {client: main, entity: Actions, request: {query: {ticket_id: 1}}}\n  own: {client: other, entity: BrandNew}\n")
-    lacking = load_routes(tmp_path / "routes", {}, tmp_path, Compared(load_catalogue(), "main"))
+    lacking = load_routes(tmp_path / "routes", {}, tmp_path, CatalogueOverride(load_catalogue(), "main"))
     assert lacking.subscribers.keys() == {"feed", "own"}
     with pytest.raises(ConfigError, match="BrandNew"):
-        load_routes(tmp_path / "routes", {}, tmp_path, Compared(load_catalogue()))
+        load_routes(tmp_path / "routes", {}, tmp_path, CatalogueOverride(load_catalogue()))

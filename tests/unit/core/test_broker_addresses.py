@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.every import every
-from worker.core.broker_addresses import addresses_of, mistake_in, place_of, virtual_host
+from worker.core.broker_addresses import addresses_of, host_and_port, problem_in, virtual_host
 from worker.core.redaction import redact_text
 
 PLANTED = "hunter2secret"
@@ -27,7 +27,7 @@ COMMA = "a comma separates addresses, and each begins with amqp:// or amqps://; 
     ],
 )
 def test_the_nodes_of_one_cluster_are_taken(text):
-    assert mistake_in(text) is None
+    assert problem_in(text) is None
 
 
 def test_the_addresses_keep_their_order_and_lose_the_spaces_around_them():
@@ -51,7 +51,7 @@ def test_the_addresses_keep_their_order_and_lose_the_spaces_around_them():
     ],
 )
 def test_what_is_no_list_of_nodes_is_refused_and_nothing_of_it_is_quoted(text, said):
-    mistake = mistake_in(text)
+    mistake = problem_in(text)
     assert mistake is not None
     assert mistake.startswith(said)
     assert PLANTED not in mistake
@@ -59,8 +59,8 @@ def test_what_is_no_list_of_nodes_is_refused_and_nothing_of_it_is_quoted(text, s
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_text_makes_anything_but_a_sentence(one, other):
-    mistake_in(f"amqp://u:{one}@a,{other}")
-    mistake_in(one)
+    problem_in(f"amqp://u:{one}@a,{other}")
+    problem_in(one)
 
 
 @pytest.mark.parametrize("between", [",", ", "])
@@ -79,4 +79,4 @@ def test_the_virtual_host_is_that_of_all_addresses(url, vhost):
 
 @pytest.mark.parametrize(("url", "place"), [("amqp://u:p@a", "a:5672"), ("amqps://u:p@a", "a:5671"), ("amqp://u:p@[::1]:7/v", "[::1]:7")])
 def test_what_is_shown_of_an_address_is_its_host_and_port(url, place):
-    assert place_of(url) == place
+    assert host_and_port(url) == place

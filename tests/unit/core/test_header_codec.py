@@ -15,7 +15,7 @@ from tests.tools.headers import CODEC, proven
 from tests.unit.flows.routes import Arrived
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
 from worker.core.header_codec import HeaderCodec, NoKey
-from worker.core.header_fields import DEATH, LARGEST_COUNT, LONGEST_REASON, ORDER, STATE, is_reserved
+from worker.core.header_fields import DEATH, MAX_COUNT, MAX_REASON, ORDER, STATE, is_reserved
 from worker.core.message import Message, digest
 
 OURS = [field.header for field in STATE + ORDER + DEATH]
@@ -24,7 +24,7 @@ values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text
 names = st.sampled_from(
     [*OURS, "CC", "BCC", "cc", "x-death", "x-first-death-queue", "halo-mac", "halo-sender-headers", "halo-order-marker", "order-id", "x-mine"]
 )
-counts = st.integers(0, LARGEST_COUNT)
+counts = st.integers(0, MAX_COUNT)
 states = st.builds(
     DeliveryState,
     st.just("m1"),
@@ -39,7 +39,7 @@ states = st.builds(
     waited=st.booleans(),
     holder=st.none() | counts,
     reason=st.text(max_size=50),
-    order=st.none() | st.builds(OrderStamp, st.integers(0, LARGEST_COUNT), counts, st.integers(0, 2**40).map(lambda each: each / 1000), counts),
+    order=st.none() | st.builds(OrderStamp, st.integers(0, MAX_COUNT), counts, st.integers(0, 2**40).map(lambda each: each / 1000), counts),
     death=st.none() | st.builds(Death, st.text(max_size=9), st.text(max_size=50), st.none() | counts, st.none() | counts, st.text(max_size=9), st.none() | st.just(AT)),
 )  # fmt: skip
 
@@ -127,7 +127,7 @@ def test_what_the_broker_adds_on_the_way_changes_no_proof_and_is_not_taken_for_t
 
 def test_a_reason_takes_only_so_much_room():
     copy = proven(Arrived(message()), reason="é" * 100_000, death=Death("rejected", "x" * 100_000, left_out="y" * 100_000))
-    assert max(len(value) for value in copy.headers.values() if isinstance(value, str)) == LONGEST_REASON
+    assert max(len(value) for value in copy.headers.values() if isinstance(value, str)) == MAX_REASON
 
 
 def test_a_reply_address_that_only_its_own_channel_may_publish_is_left_out():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from worker.core.repeats import LONGEST, MOST, Repeats
+from worker.core.repeats import MAX_INTERVAL, MAX_STATES, Repeats
 
 
 def lines(repeats: Repeats, state: str, seconds: range) -> list[int]:
@@ -17,7 +17,7 @@ def test_a_state_that_repeats_every_second_is_told_at_growing_intervals():
 
 def test_an_hour_is_the_longest_interval():
     told = lines(Repeats(), "down", range(0, 100_000, 10))
-    assert max(later - earlier for earlier, later in pairwise(told)) == LONGEST
+    assert max(later - earlier for earlier, later in pairwise(told)) == MAX_INTERVAL
 
 
 def test_another_state_is_told_at_once_and_does_not_make_the_first_new():
@@ -33,5 +33,5 @@ def test_a_state_that_was_gone_for_long_is_new():
 
 def test_few_states_are_remembered():
     repeats = Repeats()
-    assert all(repeats.due(str(number), 1.0) for number in range(10 * MOST))
-    assert len(repeats._states) == MOST
+    assert all(repeats.due(str(number), 1.0) for number in range(10 * MAX_STATES))
+    assert len(repeats._states) == MAX_STATES

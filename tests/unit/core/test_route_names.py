@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.core.route_names import defined_name, meant, name_for
+from worker.core.route_names import defined_name, name_for, routes_of_name
 from worker.core.suggest import choices
 
 KNOWN = ["notes@main", "notes@second", "notes2", "assets"]
@@ -15,7 +15,7 @@ KNOWN = ["notes@main", "notes@second", "notes2", "assets"]
     [("notes", ["notes@main", "notes@second"]), ("notes@second", ["notes@second"]), ("assets", ["assets"]), ("note", []), ("notes@", []), ("", [])],
 )
 def test_a_name_stands_for_its_route_or_for_those_of_all_its_clients(name, routes):
-    assert meant(name, KNOWN) == routes
+    assert routes_of_name(name, KNOWN) == routes
 
 
 def test_a_route_is_named_after_its_definition_and_its_client():

@@ -12,7 +12,7 @@ from worker.core.topology import (
     Source,
     Topology,
     baton_topology,
-    browsed,
+    browsable_queue,
     common_topology,
     events_topology,
     known_stream,
@@ -105,7 +105,7 @@ NAMES = st.sampled_from("abc")
 TOPOLOGIES = st.builds(
     Topology,
     st.lists(st.builds(AmqpExchange, NAMES), max_size=3).map(tuple),
-    st.lists(st.builds(browsed, NAMES), max_size=3, unique_by=lambda queue: queue.name).map(tuple),
+    st.lists(st.builds(browsable_queue, NAMES), max_size=3, unique_by=lambda queue: queue.name).map(tuple),
     st.lists(st.builds(Binding, NAMES, NAMES, NAMES), max_size=3).map(tuple),
 )
 

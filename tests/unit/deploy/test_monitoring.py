@@ -14,7 +14,7 @@ from tests.unit.deploy.promql import families, mistakes, parsed, result_labels, 
 from worker.cli.main import app
 from worker.core.permit_topology import pause_queue, permits_queue
 from worker.core.topology import CLAIMS, UNROUTED, dead_queue, known_stream, retry_queue, state_queue, subscriber_dead_queue, wait_queue
-from worker.flows.ordered.consumer import MOST_IN_TURNS, MOST_WAITING
+from worker.flows.ordered.consumer import MAX_WAITING_BY_CUSTOMER, MAX_WAITING_BY_KEY
 from worker.settings import Settings
 
 MONITORING = TOP / "docker" / "monitoring"
@@ -97,8 +97,8 @@ def test_an_alert_at_once_sees_the_first_event_of_a_counter(rule):
 def test_a_full_waiting_queue_is_told_a_little_below_the_limits_of_the_worker():
     (rule,) = [rule for rule in RULES if "ordered_waiting" in rule["expr"]]
     turns, order = (int(number) for number in re.findall(r">= (\d+)", rule["expr"]))
-    assert 0.8 * MOST_IN_TURNS < turns < MOST_IN_TURNS
-    assert 0.8 * MOST_WAITING < order < MOST_WAITING
+    assert 0.8 * MAX_WAITING_BY_CUSTOMER < turns < MAX_WAITING_BY_CUSTOMER
+    assert 0.8 * MAX_WAITING_BY_KEY < order < MAX_WAITING_BY_KEY
 
 
 def test_an_alert_names_commands_that_exist():

@@ -12,7 +12,7 @@ from worker.catalogue.operation import Operation
 from worker.changes.detect import Change
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.outcome import DeadClass
-from worker.flows.polling.details import ALL_REFUSED, UNANSWERED, DetailsStopped, Found, Unfetched, fetch_all, fetch_whole, unfetched
+from worker.flows.polling.details import ALL_REFUSED, UNANSWERED, DetailsStopped, FetchedDetails, Unfetched, fetch_all, fetch_record, unfetched
 
 DETAILS = Operation("GET", "/Tickets/{id}", path_parameters={"id": "int"})
 REFUSED, LOST = Exchange(Fate.AUTH, 403, "Halo answered 403"), Exchange(Fate.AMBIGUOUS, 500, "Halo answered 500")
@@ -36,8 +36,8 @@ class Answering:
         return self.but.get(number) or Exchange(Fate.DONE, 200, body={"id": number, "whole": True})
 
 
-async def fetch(reader: Answering, count: int, *, before: int = 0) -> Found:
-    return await fetch_all(lambda each: fetch_whole(reader, DETAILS, each, {}), [change(number) for number in range(count)], before=before)
+async def fetch(reader: Answering, count: int, *, before: int = 0) -> FetchedDetails:
+    return await fetch_all(lambda each: fetch_record(reader, DETAILS, each, {}), [change(number) for number in range(count)], before=before)
 
 
 async def test_a_record_is_published_whole():
@@ -53,7 +53,7 @@ async def test_one_record_that_is_refused_does_not_hold_up_the_others():
 
 
 async def test_a_record_without_an_id_is_refused_as_what_it_is():
-    found = await fetch_whole(Answering(), DETAILS, Change("created", "x", {"name": "x"}, None, "new"), {})
+    found = await fetch_record(Answering(), DETAILS, Change("created", "x", {"name": "x"}, None, "new"), {})
     assert isinstance(found, Unfetched)
     assert (found.dead_class, found.lasting) == (DeadClass.REJECTED, True)
 

@@ -57,13 +57,13 @@ def known() -> RecordIndex:
 async def test_our_own_change_is_told_apart_and_waited_for():
     stream = Stream()
     other = Change("created", "6", ROW | {"id": 6}, None, "new")
-    assert await check(stream).own([CHANGE, other], known(), ScanContext()) == [CHANGE]
+    assert await check(stream).echoes([CHANGE, other], known(), ScanContext()) == [CHANGE]
     assert stream.waits == [(["5", "6"], True)]
 
 
 async def test_nothing_is_asked_where_nothing_changed():
     stream = Stream()
-    assert await check(stream).own([], known(), ScanContext()) == []
+    assert await check(stream).echoes([], known(), ScanContext()) == []
     assert stream.asked == 0
 
 
@@ -71,19 +71,19 @@ async def test_a_change_without_a_stamp_is_published_and_nothing_is_asked():
     stream = Stream()
     bare = Change("updated", "5", {"id": 5, "summary": "ours"}, "old", "new")
     gone = Change("deleted", "6", {"id": 6}, "old", None)
-    assert await check(stream).own([bare, gone], known(), ScanContext()) == []
+    assert await check(stream).echoes([bare, gone], known(), ScanContext()) == []
     assert stream.asked == 0
 
 
 async def test_what_an_operator_wants_once_more_is_published_whosever_it_is():
-    assert await check(Stream()).own([CHANGE], known(), ScanContext(again=datetime(2026, 1, 1, tzinfo=UTC))) == []
+    assert await check(Stream()).echoes([CHANGE], known(), ScanContext(republish_since=datetime(2026, 1, 1, tzinfo=UTC))) == []
 
 
 async def test_where_the_stream_cannot_be_read_everything_is_published_and_the_turn_waits_but_once():
     stream = Stream(deaf=True)
     checking = check(stream)
     for _ in range(3):
-        assert await checking.own([CHANGE], known(), ScanContext()) == []
+        assert await checking.echoes([CHANGE], known(), ScanContext()) == []
     assert stream.asked == 1
 
 
@@ -91,16 +91,16 @@ async def test_a_record_is_known_by_what_halo_identifies_it_by_whatever_the_rout
     change = Change("updated", "ours", ROW, "old", "new")
     records = RecordIndex()
     records.put("ours", "old", str(stamp_of({"lastupdate": "2026-05-01T11:00:00"})))
-    assert await check(Stream(), key=("summary",)).own([change], records, ScanContext()) == [change]
+    assert await check(Stream(), key=("summary",)).echoes([change], records, ScanContext()) == [change]
 
 
 async def test_members_that_the_route_ignores_decide_nothing():
     stream = Stream(known=[footprint_of("5", {"id": 5, "summary": "ours"}, BEFORE, ANSWER | {"mood": "good"})])
-    assert await check(stream).own([CHANGE], known(), ScanContext()) == []
-    assert await check(stream, ignore=frozenset({"mood"})).own([CHANGE], known(), ScanContext()) == [CHANGE]
+    assert await check(stream).echoes([CHANGE], known(), ScanContext()) == []
+    assert await check(stream, ignore=frozenset({"mood"})).echoes([CHANGE], known(), ScanContext()) == [CHANGE]
 
 
 async def test_a_write_through_tickets_is_recognised_in_the_list_of_projects():
     subscriber = Subscriber("seen", "main", load().find("Projects", "GET"))
     filtering = EchoFilter(subscriber, Stream(), SystemClock(), Metrics())  # type: ignore[arg-type]
-    assert await filtering.own([CHANGE], known(), ScanContext()) == [CHANGE]
+    assert await filtering.echoes([CHANGE], known(), ScanContext()) == [CHANGE]

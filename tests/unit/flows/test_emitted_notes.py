@@ -12,7 +12,7 @@ from tests.unit.flows.routes import Impatient, subscriber
 from worker.changes.detect import Change
 from worker.core.message import Message
 from worker.core.trace import Note
-from worker.flows.polling.emit import Emitter, Tally
+from worker.flows.polling.emit import Emitter, ScanTally
 from worker.metrics import Metrics
 from worker.state.trace_stream import TraceRecorder
 
@@ -36,5 +36,5 @@ async def test_a_published_event_stands_before_its_arrival_though_its_confirm_ca
             recorder.note(Note("received", "erp", message.message_id))
 
     emitter = Emitter(subscriber(), Quick(), InProcess(), clock, Metrics(), "source", recorder)  # type: ignore[arg-type]
-    await emitter.emit([Change("created", "7", {"id": 7}, None, "aa")], "1.1", Tally())
+    await emitter.emit([Change("created", "7", {"id": 7}, None, "aa")], "1.1", ScanTally())
     assert [note["e"] for note in sorted(map(orjson.loads, recorder._notes), key=lambda note: note["t"])] == ["seen", "published", "received"]

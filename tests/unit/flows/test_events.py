@@ -15,7 +15,7 @@ from worker.changes.detect import Change
 from worker.config.compiled import Report
 from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError, Undecodable
-from worker.flows.polling.events import Event, deletion, event_of, wanted
+from worker.flows.polling.events import Event, deletion, event_of, passes_when
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECORD = {"id": 7, "summary": "x", "lastupdate": "2026-02-03T04:05:06.789"}
@@ -100,6 +100,6 @@ def test_a_deletion_names_what_identified_the_record():
 
 def test_the_filter_lets_deletions_through_since_nothing_is_left_to_filter_by():
     route = subscriber(when=Holding(lambda record: record["summary"] == "y"))
-    assert not now(wanted(route, CHANGE, InProcess()))
-    assert now(wanted(route, deletion(route, "7", "aa"), InProcess()))
-    assert now(wanted(subscriber(), CHANGE, InProcess()))
+    assert not now(passes_when(route, CHANGE, InProcess()))
+    assert now(passes_when(route, deletion(route, "7", "aa"), InProcess()))
+    assert now(passes_when(subscriber(), CHANGE, InProcess()))

@@ -11,7 +11,7 @@ from worker.catalogue.actions import ACTIONS
 from worker.catalogue.catalogue import load
 from worker.config.automation import Runbook, Step
 from worker.config.routes import Publisher, Routes, Subscriber
-from worker.flows.echoes.guard import guarded
+from worker.flows.echoes.guard import guarded_resources
 
 
 def operation(entity: str, method: str):
@@ -28,16 +28,16 @@ def routes(seen: Subscriber = SEEN, erp: Publisher | None = ERP, step: Step | No
 
 
 def test_what_is_written_and_watched_is_guarded():
-    assert guarded(routes()) == {"main": {"tickets"}}
-    assert guarded(routes(erp=replace(ERP, operation=operation("Tickets/{id}", "DELETE")))) == {"main": {"tickets"}}
-    assert guarded(routes(seen=replace(SEEN, operation=operation("Tickets/{id}", "GET")))) == {"main": {"tickets"}}
+    assert guarded_resources(routes()) == {"main": {"tickets"}}
+    assert guarded_resources(routes(erp=replace(ERP, operation=operation("Tickets/{id}", "DELETE")))) == {"main": {"tickets"}}
+    assert guarded_resources(routes(seen=replace(SEEN, operation=operation("Tickets/{id}", "GET")))) == {"main": {"tickets"}}
 
 
 @every("watched", ["Tickets", "Opportunities", "Projects"])
 @every("written", ["Tickets", "Opportunities", "Projects"])
 def test_tickets_opportunities_and_projects_are_records_of_one_table(watched: str, written: str):
     seen, erp = replace(SEEN, operation=operation(watched, "GET")), replace(ERP, operation=operation(written, "POST"))
-    assert guarded(routes(seen, erp)) == {"main": {"tickets"}}
+    assert guarded_resources(routes(seen, erp)) == {"main": {"tickets"}}
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_tickets_opportunities_and_projects_are_records_of_one_table(watched: st
     ids=["nothing writes", "another client", "another list", "another kind of write", "echoes are wanted", "everything is published each time"],
 )
 def test_anything_else_is_not(found: Routes):
-    assert guarded(found) == {}
+    assert guarded_resources(found) == {}
 
 
 def test_actions_of_runbooks_write_as_well():
     step = Step("s", action=ACTIONS["update_ticket"], client="main")
-    assert guarded(routes(erp=None, step=step)) == {"main": {"tickets"}}
-    assert guarded(routes(erp=None, step=replace(step, client="second"))) == {}
-    assert guarded(routes(erp=None, step=Step("s", end="done"))) == {}
+    assert guarded_resources(routes(erp=None, step=step)) == {"main": {"tickets"}}
+    assert guarded_resources(routes(erp=None, step=replace(step, client="second"))) == {}
+    assert guarded_resources(routes(erp=None, step=Step("s", end="done"))) == {}

@@ -220,7 +220,7 @@ async def test_a_message_that_gives_up_does_not_take_the_answer_from_the_others(
 
 
 async def test_no_more_answers_are_kept_than_have_room(clock, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ids_module, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(ids_module, "MAX_ENTRIES", 3)
     halo = Listing({CLIENTS: clients(9)})
     ids = HaloIds(halo, clock)
     ask: Callable[[int], Any] = lambda number: ids.find("Client", {"name": f"Client {number:03}."})  # noqa: E731

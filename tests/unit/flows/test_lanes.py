@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from worker.flows.ordered.lanes import Entry, Keys, Lanes
+from worker.flows.ordered.lanes import LaneEntry, Lanes, MessageKeys
 
 
 def arrived(
-    lanes: Lanes[str], number: int, key: str | None = "a", *, customer: str = "", item: str = "", due: float = 0.0, careful: bool = False
-) -> Entry[str]:
-    entry = lanes.expect((number, f"m{number}"), Keys(key, customer), 10)
-    assert lanes.arrive(entry, item or f"m{number}", made=(0, 0), due=due, now=0.0, careful=careful) is None
+    lanes: Lanes[str], number: int, key: str | None = "a", *, customer: str = "", item: str = "", due: float = 0.0, exclusive: bool = False
+) -> LaneEntry[str]:
+    entry = lanes.expect((number, f"m{number}"), MessageKeys(key, customer), 10)
+    assert lanes.arrive(entry, item or f"m{number}", progress=(0, 0), due=due, now=0.0, exclusive=exclusive) is None
     return entry
 
 
@@ -40,10 +40,10 @@ def test_the_lower_sequence_goes_first_however_late_it_comes():
 
 def test_what_is_on_its_way_is_waited_for():
     lanes: Lanes[str] = Lanes(4)
-    expected = lanes.expect((1, "m1"), Keys("a"), 10)
+    expected = lanes.expect((1, "m1"), MessageKeys("a"), 10)
     arrived(lanes, 2)
     assert started(lanes) == []
-    assert lanes.arrive(expected, "m1", made=(0, 0), due=0.0, now=0.0) is None
+    assert lanes.arrive(expected, "m1", progress=(0, 0), due=0.0, now=0.0) is None
     assert started(lanes) == ["m1"]
 
 
@@ -66,20 +66,20 @@ def test_a_failed_one_holds_its_own_key_until_its_time_and_its_copy_have_come():
     lanes.postpone(failed, (1, 1), due=10.0)
     assert started(lanes) == ["m3"]
     assert lanes.next_due() is None
-    assert lanes.arrive(failed, "copy", made=(1, 1), due=10.0, now=0.0) is None
+    assert lanes.arrive(failed, "copy", progress=(1, 1), due=10.0, now=0.0) is None
     assert lanes.next_due() == 10.0
-    assert lanes.held_up(5.0) == 1
+    assert lanes.retrying_lanes(5.0) == 1
     assert started(lanes, 9.9) == []
     assert started(lanes, 10.0) == ["copy"]
-    assert lanes.held_up(10.0) == 0
+    assert lanes.retrying_lanes(10.0) == 0
 
 
 def test_of_several_copies_the_furthest_stays_and_the_others_are_given_back():
     lanes: Lanes[str] = Lanes(2)
     entry = arrived(lanes, 1)
-    assert lanes.arrive(entry, "later", made=(1, 0), due=0.0, now=0.0) == "m1"
-    assert lanes.arrive(entry, "earlier", made=(0, 1), due=0.0, now=0.0) == "earlier"
-    assert lanes.arrive(entry, "same, refreshed", made=(1, 0), due=0.0, now=0.0) == "later"
+    assert lanes.arrive(entry, "later", progress=(1, 0), due=0.0, now=0.0) == "m1"
+    assert lanes.arrive(entry, "earlier", progress=(0, 1), due=0.0, now=0.0) == "earlier"
+    assert lanes.arrive(entry, "same, refreshed", progress=(1, 0), due=0.0, now=0.0) == "later"
     assert started(lanes) == ["same, refreshed"]
 
 
@@ -87,7 +87,7 @@ def test_a_copy_of_what_runs_is_given_back():
     lanes: Lanes[str] = Lanes(2)
     entry = arrived(lanes, 1)
     assert started(lanes) == ["m1"]
-    assert lanes.arrive(entry, "copy", made=(0, 0), due=0.0, now=0.0) == "copy"
+    assert lanes.arrive(entry, "copy", progress=(0, 0), due=0.0, now=0.0) == "copy"
     assert entry.item == "m1"
 
 
@@ -101,7 +101,7 @@ def test_messages_without_a_key_wait_for_nobody():
 def test_a_suspect_runs_alone():
     lanes: Lanes[str] = Lanes(4)
     first = arrived(lanes, 1, "a")
-    suspect = arrived(lanes, 2, "b", careful=True)
+    suspect = arrived(lanes, 2, "b", exclusive=True)
     third = arrived(lanes, 3, "c")
     assert started(lanes) == ["m1"]
     lanes.finish(first)
@@ -122,9 +122,9 @@ def test_what_lies_long_in_hand_is_told_and_what_runs_is_not():
 
 def test_what_is_still_in_the_queue_of_its_route_does_not_run_and_holds_its_key():
     lanes: Lanes[str] = Lanes(4)
-    moving = lanes.expect((1, "m1"), Keys("a"), 10, moving=True)
+    moving = lanes.expect((1, "m1"), MessageKeys("a"), 10, moving=True)
     arrived(lanes, 2, "a")
-    assert lanes.arrive(moving, "m1", made=(0, 0), due=0.0, now=0.0) is None
+    assert lanes.arrive(moving, "m1", progress=(0, 0), due=0.0, now=0.0) is None
     assert started(lanes) == []
     lanes.moved(moving)
     assert started(lanes) == ["m1"]
@@ -134,10 +134,10 @@ def test_what_is_still_in_the_queue_of_its_route_does_not_run_and_holds_its_key(
 
 def test_what_was_moved_before_its_copy_arrives_runs_when_that_is_here():
     lanes: Lanes[str] = Lanes(4)
-    moving = lanes.expect((1, "m1"), Keys("a"), 10, moving=True)
+    moving = lanes.expect((1, "m1"), MessageKeys("a"), 10, moving=True)
     lanes.moved(moving)
     assert started(lanes) == []
-    lanes.arrive(moving, "m1", made=(0, 0), due=0.0, now=0.0)
+    lanes.arrive(moving, "m1", progress=(0, 0), due=0.0, now=0.0)
     assert started(lanes) == ["m1"]
 
 
@@ -216,7 +216,7 @@ def test_lanes_that_let_go_keep_only_what_runs_and_start_nothing_more():
     first, second = arrived(lanes, 1), arrived(lanes, 2)
     other = arrived(lanes, 3, "b")
     assert started(lanes) == ["m1", "m3"]
-    lanes.let_go()
+    lanes.stop_starting()
     lanes.finish(other)
     lanes.finish(first)
     assert (first.item, second.item) == ("m1", None)

@@ -12,7 +12,7 @@ from tests.tools.evaluating import InProcess
 from tests.unit.changes.polling import Emitted
 from worker.catalogue.operation import Operation
 from worker.changes.position import Position
-from worker.changes.scan import Seen, Step
+from worker.changes.scan import ScanStep, SeenRows
 from worker.config.compiled import Report
 from worker.config.routes import Subscriber
 from worker.core.exchange import Exchange, Fate, Priority, Request
@@ -63,12 +63,12 @@ def report(top: int | None = None, cursor: str | None = "changed") -> Report:
     return Report(("", ""), cursor, {"id": "int", "changed": "time"}, top)
 
 
-async def scanned(database: Database, route: Report) -> list[Step]:
+async def scanned(database: Database, route: Report) -> list[ScanStep]:
     scan = ReportScan(database, route, ("id",), None, lambda *_: None)
-    return [step async for step in scan.steps(Position(), Seen())]
+    return [step async for step in scan.steps(Position(), SeenRows())]
 
 
-def ids(steps: list[Step]) -> list[int]:
+def ids(steps: list[ScanStep]) -> list[int]:
     return [row["id"] for step in steps for row in step.rows]
 
 
@@ -142,7 +142,7 @@ async def test_a_row_whose_cursor_is_an_unset_date_moves_no_position():
     for unset in ("0001-01-01T00:00:00", "1899-12-30T00:00:00"):
         row = {"id": "no number", "changed": unset}  # a row that does not fit stays as it is
         scan = ReportScan(Unfiltered([row]), report(), ("id",), None, lambda *_: None)
-        [step] = [step async for step in scan.steps(Position(), Seen())]
+        [step] = [step async for step in scan.steps(Position(), SeenRows())]
         assert (step.position.state, step.position.newest, len(step.rows)) == ("complete", None, 1)
         assert step.position.reached == step.position.started
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tools.every import every
 from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.flows.polling.retrying import PAUSES, RetryingReader, by_chance
+from worker.flows.polling.retrying import PAUSES, RetryingReader, is_transient
 
 REQUEST = Request("GET", "/Tickets")
 GOOD = Exchange(Fate.DONE, 200, body=[])
@@ -121,5 +121,5 @@ async def test_a_worker_that_stops_asks_no_more_and_says_that_nothing_was_sent()
 @every("down", [False, True])
 def test_a_read_that_was_answered_or_refused_is_never_taken_for_chance(fate: Fate, down: bool):
     if fate in {Fate.DONE, Fate.REJECTED, Fate.AUTH}:
-        assert not by_chance(Exchange(fate, down=down))
-    assert not by_chance(Exchange(fate, down=down, oversized=True))
+        assert not is_transient(Exchange(fate, down=down))
+    assert not is_transient(Exchange(fate, down=down, oversized=True))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.tools.every import every
 from tests.unit.flows.routes import Arrived
-from worker.config.control_steps import MOST_STARTS
+from worker.config.control_steps import MAX_STARTS
 from worker.config.run_values import Values
 from worker.core.errors import Undecodable
 from worker.core.message import Message
@@ -101,10 +101,10 @@ def test_a_failure_of_another_shape_is_refused_and_never_read_as_one(wrong: dict
 def test_a_run_below_more_runs_than_a_runbook_may_start_is_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch):
     caller = json.loads(json.dumps(replace(whole, callers=()).waiting().document()))
     document = json.loads(whole.message().body)
-    assert len(Run.read(json.dumps(document | {"callers": [caller] * MOST_STARTS}).encode()).callers) == MOST_STARTS
-    monkeypatch.setattr(run_message, "unpacked", pytest.fail)
+    assert len(Run.read(json.dumps(document | {"callers": [caller] * MAX_STARTS}).encode()).callers) == MAX_STARTS
+    monkeypatch.setattr(run_message, "decompress", pytest.fail)
     with pytest.raises(Undecodable, match="wrong type"):
-        Run.read(json.dumps(document | {"callers": [caller] * (MOST_STARTS + 1)}).encode())
+        Run.read(json.dumps(document | {"callers": [caller] * (MAX_STARTS + 1)}).encode())
 
 
 def test_a_run_of_another_version_is_refused():

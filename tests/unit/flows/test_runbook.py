@@ -29,7 +29,7 @@ from worker.flows.running import runbook as module
 from worker.flows.running.endings import is_final
 from worker.flows.running.run_message import Run
 from worker.flows.running.runbook import RunbookFlow
-from worker.flows.running.step import Performed
+from worker.flows.running.step import StepResult
 from worker.flows.writes.attempt import Attempt
 
 ASK = Step("ask", action=None, method=object(), retry=(1.0, 2.0))  # type: ignore[arg-type]  # the performer of these tests asks for nothing of it
@@ -43,11 +43,11 @@ class Scripted:
     values: Values | None = None
     performed: list[tuple[str, bool]] = field(default_factory=list)
 
-    async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
+    async def perform(self, step: Step, values: Values, attempt: Attempt) -> StepResult:
         self.performed.append((step.name, attempt.suspect))
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return Performed(self.outcome, self.values or values)
+        return StepResult(self.outcome, self.values or values)
 
 
 def book(*steps: Step, **more: Any) -> Runbook:
@@ -57,7 +57,7 @@ def book(*steps: Step, **more: Any) -> Runbook:
 async def handled(
     runbook: Runbook,
     run: Run,
-    performer: Scripted,
+    step_executor: Scripted,
     ledger: Ledger | None = None,
     *,
     message_id: str = "m1",
@@ -66,7 +66,7 @@ async def handled(
 ) -> Outcome:
     """The outcome; what the ledger is to learn with a dead letter is learnt, as the runner does."""
     ledger = ledger or Ledger()
-    flow = RunbookFlow(runbook, performer, ledger, InProcess(), Impatient(), broker=LocalBroker(EventRecorder()))  # type: ignore[arg-type]
+    flow = RunbookFlow(runbook, step_executor, ledger, InProcess(), Impatient(), broker=LocalBroker(EventRecorder()))  # type: ignore[arg-type]
     delivery = Arrived(replace(run.message(), message_id=message_id), queue="halo.run.rb", redelivered=redelivered)
     outcome = await flow.handle(delivery, replace(opened(delivery), attempts=attempts))
     settlement = settle(outcome, attempts=attempts, doubtful=False, delays=runbook.delays)
@@ -101,12 +101,12 @@ async def test_the_first_branch_that_holds_is_taken_and_no_branch_is_the_end_of_
 
 async def test_a_start_takes_the_variables_and_goes_to_the_first_step():
     runbook = book(ASK, input={"A": parse_variable("request^a"), "Text": parse_variable("request^t!"), "None": parse_variable("request^x")})
-    performer = Scripted(Done())
-    outcome = await handled(runbook, Run("r1", "rb", request={"a": 1, "t": "x"}), performer)
+    step_executor = Scripted(Done())
+    outcome = await handled(runbook, Run("r1", "rb", request={"a": 1, "t": "x"}), step_executor)
     assert isinstance(outcome, Passed)
     run = Run.read(outcome.message.body)
     assert (run.step, run.visit, run.variables, run.plain) == ("ask", 1, {"A": 1, "Text": "x"}, ("Text",))
-    assert performer.performed == []
+    assert step_executor.performed == []
 
 
 @pytest.mark.parametrize("outcome", [Refused(DeadClass.REJECTED, "no", 400), Refused(DeadClass.AUTH, "no", 403)])
@@ -161,34 +161,34 @@ def test_what_nobody_can_decide_is_never_final():
 
 
 async def test_the_same_message_again_takes_its_step_again_as_doubtful():
-    ledger, performer = Ledger(), Scripted(Done())
-    await handled(book(ASK), at("ask"), performer, ledger)
-    await handled(book(ASK), at("ask"), performer, ledger, redelivered=True)
-    assert performer.performed == [("ask", False), ("ask", True)]
+    ledger, step_executor = Ledger(), Scripted(Done())
+    await handled(book(ASK), at("ask"), step_executor, ledger)
+    await handled(book(ASK), at("ask"), step_executor, ledger, redelivered=True)
+    assert step_executor.performed == [("ask", False), ("ask", True)]
 
 
 async def test_a_message_with_another_id_is_a_copy():
-    ledger, performer = Ledger(), Scripted(Done())
-    await handled(book(ASK), at("ask"), performer, ledger)
-    assert isinstance(await handled(book(ASK), at("ask"), performer, ledger, message_id="m2"), Skipped)
-    assert len(performer.performed) == 1
+    ledger, step_executor = Ledger(), Scripted(Done())
+    await handled(book(ASK), at("ask"), step_executor, ledger)
+    assert isinstance(await handled(book(ASK), at("ask"), step_executor, ledger, message_id="m2"), Skipped)
+    assert len(step_executor.performed) == 1
 
 
 async def test_a_step_whose_successor_was_claimed_is_finished_whoever_comes():
-    ledger, performer = Ledger({visit_key("r1", 1): "m1", visit_key("r1", 2): "n1"}), Scripted(Done())
+    ledger, step_executor = Ledger({visit_key("r1", 1): "m1", visit_key("r1", 2): "n1"}), Scripted(Done())
     for message_id in ("m1", "m2"):
-        assert isinstance(await handled(book(ASK), at("ask"), performer, ledger, message_id=message_id, redelivered=True), Skipped)
-    assert performer.performed == []
-    assert ledger.waited == [module.PATIENCE, module.PATIENCE], "the next step may be on its way to be claimed"
+        assert isinstance(await handled(book(ASK), at("ask"), step_executor, ledger, message_id=message_id, redelivered=True), Skipped)
+    assert step_executor.performed == []
+    assert ledger.waited == [module.CLAIM_WAIT, module.CLAIM_WAIT], "the next step may be on its way to be claimed"
 
 
 @pytest.mark.parametrize("outcome", [Refused(DeadClass.REJECTED, "no"), Doubtful("?", repeatable=False)])
 async def test_what_was_buried_may_be_put_back_under_any_id(outcome: Outcome):
     ledger = Ledger()
     await handled(book(ASK), at("ask"), Scripted(outcome), ledger)
-    performer = Scripted(Done())
-    assert isinstance(await handled(book(ASK), at("ask"), performer, ledger, message_id="by hand"), Done)
-    assert performer.performed == [("ask", False)]
+    step_executor = Scripted(Done())
+    assert isinstance(await handled(book(ASK), at("ask"), step_executor, ledger, message_id="by hand"), Done)
+    assert step_executor.performed == [("ask", False)]
 
 
 async def test_what_waits_for_a_retry_is_not_buried():
@@ -199,10 +199,10 @@ async def test_what_waits_for_a_retry_is_not_buried():
 
 
 async def test_without_claims_a_step_stays_undone_and_uncounted():
-    performer = Scripted(Done())
-    outcome = await handled(book(ASK), at("ask"), performer, Ledger(lost=True))
+    step_executor = Scripted(Done())
+    outcome = await handled(book(ASK), at("ask"), step_executor, Ledger(lost=True))
     assert outcome == Unsent("the step could not be claimed: no claims", counted=False)
-    assert performer.performed == []
+    assert step_executor.performed == []
 
 
 async def test_the_step_limit_counts_steps_and_lets_a_run_end():
@@ -244,9 +244,9 @@ async def test_garbage_is_buried_without_a_claim():
 
 async def test_the_reason_of_a_run_that_ends_holds_no_secret_that_an_answer_quoted():
     step = Step("give_up", end="failed", reason=compile_run_template("the API said <<Text>>"))
-    performer = Scripted(Done())
+    step_executor = Scripted(Done())
     flow = RunbookFlow(
-        book(step), performer, Ledger(), InProcess(), Impatient(), lambda text: text.replace("key-of-eight", "***"), broker=LocalBroker(EventRecorder())
+        book(step), step_executor, Ledger(), InProcess(), Impatient(), lambda text: text.replace("key-of-eight", "***"), broker=LocalBroker(EventRecorder())
     )  # type: ignore[arg-type]
     delivery = Arrived(at("give_up", variables={"Text": "no key-of-eight"}, plain=("Text",)).message(), queue="halo.run.rb", redelivered=False)
     outcome = await flow.handle(delivery, opened(delivery))

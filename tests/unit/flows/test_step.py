@@ -11,7 +11,7 @@ from worker.config.automation import Integration, IntegrationAuth, Method, Runbo
 from worker.core.exchange import Exchange, Fate
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.settlement import Ack, Bury, Retry, settle
-from worker.flows.running.step import as_asked, clients_of, method_outcome, read_outcome
+from worker.flows.running.step import clients_of, method_outcome, read_outcome, with_requested_delays
 
 ALL = list(product(Fate, (True, False), (True, False)))
 
@@ -56,14 +56,14 @@ def test_a_read_is_done_only_when_it_was_read(fate: Fate, down: bool):
 def test_a_429_that_names_a_time_counts_as_no_attempt_and_waits_in_the_first_queue_that_is_long_enough():
     outcome = method_outcome(Exchange(Fate.THROTTLED, 429, "why", retry_after=100.0), repeatable=False)
     assert outcome == Unsent("why", 429, counted=False, after=100.0)
-    asked = as_asked(outcome, Step("ask", retry=(10.0, 60.0, 600.0)))
+    asked = with_requested_delays(outcome, Step("ask", retry=(10.0, 60.0, 600.0)))
     settlement = settle(asked, attempts=2, doubtful=False, delays=(10.0,))
     assert isinstance(settlement, Retry)
     assert (settlement.delay, settlement.attempts, settlement.hold) == (120.0, 2, 0.0)
 
 
 def test_a_429_that_names_a_day_is_waited_for_in_parts_in_no_ones_hand():
-    outcome = as_asked(Unsent("why", 429, counted=False, after=86_400.0), Step("ask", retry=()))
+    outcome = with_requested_delays(Unsent("why", 429, counted=False, after=86_400.0), Step("ask", retry=()))
     settlement = settle(outcome, attempts=0, doubtful=False, delays=())
     assert isinstance(settlement, Retry)
     assert (settlement.delay, settlement.hold) == (900.0, 0.0)

@@ -8,7 +8,7 @@ import orjson
 
 from tests.tools.every import every
 from worker.app.page.run_list import runs_of
-from worker.flows.story import Subject, story_of
+from worker.flows.story import StorySubject, story_of
 
 
 def note(at: float, event: str, route: str = "r", **more: Any) -> dict[str, Any]:
@@ -26,16 +26,16 @@ OTHER = note(3, "received", "erp", m="m9", c="c9")
 ALL = [SEEN, PUBLISHED, RECEIVED, WRITTEN, BACK, BEFORE, TAKEN, OTHER, note(2, "seen", "clients", s="client", i=["7"])]
 
 
-def story(subject: Subject, *batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def story(subject: StorySubject, *batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return story_of([orjson.dumps(batch) for batch in batches], subject)
 
 
-def ids(*names: str) -> Subject:
-    return Subject(ids=frozenset(names))
+def ids(*names: str) -> StorySubject:
+    return StorySubject(ids=frozenset(names))
 
 
 def test_a_record_is_followed_to_its_target_and_back_in_the_order_of_time():
-    told = story(Subject("tickets", "7"), ALL[4:], ALL[:4])
+    told = story(StorySubject("tickets", "7"), ALL[4:], ALL[:4])
     assert told == [SEEN, PUBLISHED, RECEIVED, WRITTEN, BACK, TAKEN]
 
 
@@ -50,7 +50,7 @@ def test_a_run_is_followed_from_step_to_step():
 
 
 def test_an_id_that_stands_within_another_or_in_another_space_is_not_meant():
-    assert story(Subject("tickets", "70"), ALL) == []
+    assert story(StorySubject("tickets", "70"), ALL) == []
     assert story(ids("m"), ALL) == []
 
 
@@ -71,6 +71,6 @@ def test_an_id_with_a_quote_is_found():
 def test_what_others_write_into_the_stream_is_no_note_and_hides_none(wrong: dict[str, Any]):
     forged = RECEIVED | {"next": "m1", "s": "tickets", "i": ["7"]} | wrong
     assert story(ids("m1"), [forged, RECEIVED]) == [RECEIVED]
-    assert story(Subject("tickets", "7"), [forged, SEEN]) == [SEEN]
+    assert story(StorySubject("tickets", "7"), [forged, SEEN]) == [SEEN]
     [batch] = [orjson.dumps([forged | {"r": forged["r"] if "r" in wrong else "rb"}, note(1, "passed", "rb", c="run", way="a → b")])]
     assert [(run.id, run.step) for run in runs_of([batch], "rb")] == [("run", "b")]

@@ -9,7 +9,7 @@ import pytest
 from tests.tools.evaluating import InProcess
 from tests.unit.flows.routes import ScriptedHalo, subscriber
 from worker.core.health import Health
-from worker.flows.polling.subscriber import ERROR_WAIT, FAILURES_TOLD, SubscriberFlow
+from worker.flows.polling.subscriber import ERROR_WAIT, LOGGED_FAILURES, SubscriberFlow
 from worker.flows.polling.turn import TurnResult
 from worker.metrics import Metrics
 
@@ -46,7 +46,7 @@ def test_a_subscriber_that_failed_several_times_in_a_row_is_not_ready_and_says_h
     flow = Flow()
     flow._report(FAILED, failures)
     ready, detail = flow.told()
-    assert ready == (failures < FAILURES_TOLD)
+    assert ready == (failures < LOGGED_FAILURES)
     assert FAILED.error in detail
     if not ready:
         assert detail.startswith(f"{failures} polls in a row failed")
@@ -74,9 +74,9 @@ def test_a_replica_that_has_had_no_turn_for_long_leaves_the_judgement_to_those_t
     flow = Flow()
     flow._report(FAILED, 3)
     flow.clock.at = 2 * ERROR_WAIT
-    flow._leave_to_others()
+    flow._forget_old_failures()
     assert not flow.told()[0]
     flow.clock.at += 1
-    flow._leave_to_others()
+    flow._forget_old_failures()
     assert flow.told()[0]
     assert flow.counted() == 0

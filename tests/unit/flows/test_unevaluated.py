@@ -24,9 +24,9 @@ from worker.core.settlement import Retry, settle
 from worker.flows.consuming.runner import handled
 from worker.flows.local.broker import EventRecorder, LocalBroker
 from worker.flows.local.following import LocalJob
-from worker.flows.ordered.lanes import Keys
+from worker.flows.ordered.lanes import MessageKeys
 from worker.flows.ordered.messages import keys_of
-from worker.flows.polling.emit import EmitStopped, Emitter, Tally
+from worker.flows.polling.emit import EmitStopped, Emitter, ScanTally
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.writes.publisher import PublisherFlow
 from worker.metrics import Metrics
@@ -93,7 +93,7 @@ async def test_a_step_that_was_not_begun_is_tried_again_uncounted():
 async def test_a_message_that_is_kept_in_order_waits_for_its_key():
     delivery, away = Arrived(MESSAGE), Away(vain=2)
     route = publisher(order_by=compile_template("{{ key & '!' }}"))
-    assert await keys_of(route, delivery, opened(delivery), away, Impatient(), 1000) == Keys("K!")
+    assert await keys_of(route, delivery, opened(delivery), away, Impatient(), 1000) == MessageKeys("K!")
     assert away.asked == 3
 
 
@@ -107,5 +107,5 @@ async def test_a_record_is_neither_published_nor_parked_and_the_poll_ends(fields
 
     emitter = Emitter(subscriber(**fields), Recording(), Away(), Impatient(), Metrics(), "source")
     with pytest.raises(EmitStopped, match="cannot be started") as stopped:
-        await emitter.emit([Change("created", "7", {"id": 7, "n": 1}, None, "aa")], "1.1", Tally())
+        await emitter.emit([Change("created", "7", {"id": 7, "n": 1}, None, "aa")], "1.1", ScanTally())
     assert (published, stopped.value.settled) == ([], [])

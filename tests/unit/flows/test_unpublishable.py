@@ -16,7 +16,7 @@ from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.settlement import Bury
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor
-from worker.flows.polling.emit import Emitter, Tally
+from worker.flows.polling.emit import Emitter, ScanTally
 from worker.metrics import Metrics
 
 
@@ -33,8 +33,8 @@ class Small:
         self.published.append((routing_key, message))
 
 
-async def emitted(broker: Small, *records: dict[str, Any]) -> Tally:
-    tally = Tally()
+async def emitted(broker: Small, *records: dict[str, Any]) -> ScanTally:
+    tally = ScanTally()
     emitter = Emitter(subscriber(), broker, InProcess(), Impatient(), Metrics(), "source")  # type: ignore[arg-type]
     await emitter.emit([Change("created", str(record["id"]), record, None, "aa") for record in records], "1.1", tally)
     return tally

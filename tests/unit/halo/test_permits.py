@@ -19,7 +19,7 @@ from worker.config.routes import Client, Grant, RateLimit
 from worker.core.allowance import Allowance, Permit
 from worker.core.exchange import Priority
 from worker.core.message import Message
-from worker.core.permit_topology import minted_mark, permits_queue, permits_topology
+from worker.core.permit_topology import issuer_marker, permits_queue, permits_topology
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.metrics import Metrics
 from worker.state.permit_issuer import PermitIssuer, pause_message, remaining
@@ -198,7 +198,7 @@ def test_a_new_minter_begins_when_the_mark_of_the_one_before_it_is_gone(virtuall
         metrics = Metrics()
         async with attach(MemoryServer(), "replica") as broker:
             await broker.declare(permits_topology(TENANT))
-            await broker.publish(Message(b"{}", expiration=30), routing_key=minted_mark(TENANT))
+            await broker.publish(Message(b"{}", expiration=30), routing_key=issuer_marker(TENANT))
             minting = asyncio.create_task(PermitIssuer(["main"], TENANT, Allowance.of(700, 300.0), clock, metrics).run(broker))
             made = []
             for _ in range(2):
@@ -381,7 +381,7 @@ def test_a_permit_that_was_in_other_hands_before_is_thrown_away(virtually):
         server = MemoryServer()
         async with attach(server, "other") as other:
             await other.declare(permits_topology(TENANT))
-            await other.publish(Message(b"{}", expiration=1000), routing_key=minted_mark(TENANT))  # nobody else shall mint
+            await other.publish(Message(b"{}", expiration=1000), routing_key=issuer_marker(TENANT))  # nobody else shall mint
             await other.publish(Message(b'{"requests": 1}', expiration=1000), routing_key=permits_queue(TENANT))
             async with other.channel() as channel:
                 assert await channel.get(permits_queue(TENANT)) is not None

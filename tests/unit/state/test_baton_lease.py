@@ -15,7 +15,7 @@ from tests.tools.waiting import SOON
 from worker.broker.memory import MemoryBroker, MemoryServer, attach
 from worker.core.errors import ChannelLost, Unroutable
 from worker.core.message import Message
-from worker.core.topology import Topology, born_marker, browsed, state_queue, subscriber_dead_queue, wait_queue
+from worker.core.topology import Topology, bootstrap_marker, browsable_queue, state_queue, subscriber_dead_queue, wait_queue
 from worker.metrics import Metrics
 from worker.state.baton import VERSION, Baton
 from worker.state.baton_lease import BatonLease, HeldBaton, open_lease, put_baton
@@ -192,7 +192,7 @@ async def test_a_subscriber_is_born_once_even_when_its_baton_is_gone(broker: Mem
     assert len(await lying(broker)) == 1
     await ensure_baton(broker, Clock(), "tickets")
     assert await lying(broker) == []
-    assert await broker.queue_exists(born_marker("tickets"))
+    assert await broker.queue_exists(bootstrap_marker("tickets"))
 
 
 async def test_a_baton_is_in_sight_while_it_waits_or_is_due_and_not_while_it_is_held(declared: MemoryBroker):
@@ -225,7 +225,7 @@ async def test_of_several_that_start_again_at_once_one_does(server: MemoryServer
 
 
 async def test_a_baton_that_no_worker_can_have_written_moves_nothing_and_is_told_counted_and_kept(declared: MemoryBroker):
-    await declared.declare(Topology(queues=(browsed(subscriber_dead_queue("tickets")),)))
+    await declared.declare(Topology(queues=(browsable_queue(subscriber_dead_queue("tickets")),)))
     metrics, clock = Metrics(), Clock()
     await put_new_baton(declared, "tickets", Baton(generation=3))
     forged = Baton(epoch=5, generation=9, cursor=datetime(2098, 1, 1, tzinfo=UTC), learnt=True)

@@ -27,7 +27,7 @@ def test_a_child_belongs_to_its_parent_until_it_is_forgotten_or_moves():
 def test_an_update_without_a_parent_leaves_the_child_where_it_is():
     known = RecordIndex()
     known.put("1/1", "a", owner="1")
-    known.written()
+    known.clear_delta()
     known.put("1/1", "b")
     assert known.children == {"1": {"1/1"}}
 
@@ -35,7 +35,7 @@ def test_an_update_without_a_parent_leaves_the_child_where_it_is():
 def test_a_mark_in_place_of_a_record_has_no_parent():
     known = RecordIndex()
     known.put("1/1", "a", owner="1")
-    known.written()
+    known.clear_delta()
     known.replace("1/1", "-0.1")
     assert (known.hashes, known.children) == ({"1/1": "-0.1"}, {})
     assert again(known).hashes == {"1/1": "-0.1"}

@@ -12,7 +12,7 @@ from worker.state.record_index import RecordIndex
 KEYS = st.sampled_from("abcdef")
 OPERATIONS = st.lists(
     st.tuples(st.just("put"), KEYS, st.sampled_from("123"), st.sampled_from(["", "s1", "s2"]))
-    | st.tuples(st.sampled_from(("forget", "meet", "miss")), st.lists(KEYS, max_size=4))
+    | st.tuples(st.sampled_from(("forget", "mark_seen", "miss")), st.lists(KEYS, max_size=4))
     | st.tuples(st.just("write")),
     max_size=40,
 )
@@ -24,7 +24,7 @@ def done(known: RecordIndex, operation: tuple, log: list[bytes]) -> None:
             known.put(key, digest, trace)
         case ("write",):
             log.extend(orjson.dumps(part) for part in parts(known.pending()))
-            known.written()
+            known.clear_delta()
         case (name, keys):
             getattr(known, name)(keys)
 
@@ -56,13 +56,13 @@ def test_what_is_written_is_not_written_again(operations: list[tuple]):
     known = RecordIndex()
     for operation in operations:
         done(known, operation, [])
-    known.written()
+    known.clear_delta()
     assert known.pending() == {}
 
 
 def test_nothing_changed_is_nothing_to_write():
     known = RecordIndex({"a": "1"}, {"a"})
-    known.meet(["b"])
+    known.mark_seen(["b"])
     known.miss(["a", "b"])
     known.forget(["c"])
     assert known.pending() == {}

@@ -70,7 +70,7 @@ def test_a_write_is_in_flight_until_it_ends_or_for_two_minutes():
     index.add(begun("c", creates=1))
 
     def awaits(*keys: str, creates: bool = False, now: float = 101, client: str = "main", resource: str = "tickets") -> bool:
-        return index.awaits(client, resource, keys, now, creates=creates)
+        return index.in_flight(client, resource, keys, now, creates=creates)
 
     assert awaits("5", "6")
     assert awaits("6", creates=True)
@@ -88,7 +88,7 @@ def test_writes_that_never_ended_are_kept_up_to_a_limit(monkeypatch: pytest.Monk
     index = WriteIndex()
     for number in range(3):
         index.add(begun(str(number), str(number)))
-    assert [index.awaits("main", "tickets", [str(number)], 100, creates=False) for number in range(3)] == [False, True, True]
+    assert [index.in_flight("main", "tickets", [str(number)], 100, creates=False) for number in range(3)] == [False, True, True]
 
 
 def test_no_value_of_a_record_is_in_a_notice():

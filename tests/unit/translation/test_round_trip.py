@@ -12,18 +12,18 @@ from worker.cli.runbook_export import definitions
 from worker.translation.documents import Documents
 from worker.translation.exporting import export
 from worker.translation.importing import translate
-from worker.translation.report import Report
-from worker.translation.secrets import written
+from worker.translation.report import TranslationReport
+from worker.translation.secrets import with_references
 
 SOUND = sound()
 
 
 def exported(kind, name, directory, without_copy=False):
-    found, report = definitions(directory), Report(kind, name)
+    found, report = definitions(directory), TranslationReport(kind, name)
     if without_copy:
         (directory / "halo" / f"{kind}-{name}.json").unlink()
     document = export(kind, name, found["integrations"], found["runbooks"], directory, report)
-    assert report.sound, report.refusals
+    assert report.is_complete, report.refusals
     return document
 
 
@@ -50,9 +50,9 @@ def test_a_runbook_without_its_copy_becomes_a_document_that_means_the_same(tmp_p
         again = Documents()
         again.add({"runbooks": [exported("runbook", target, directory, without_copy=True)], "integrations": copy_of(case.integrations)}, "again")
         second = translate(again, "main")
-        assert second.sound, [report.refusals for report in second.reports]
+        assert second.is_complete, [report.refusals for report in second.reports]
         [result] = second.runbooks.values()
-        assert shape(written(result.definition)) == shape(before)
+        assert shape(with_references(result.definition)) == shape(before)
 
 
 def shape(definition):
@@ -125,6 +125,6 @@ def test_what_halo_cannot_do_is_refused_by_the_name_of_the_step(tmp_path, step, 
     (tmp_path / "a.yaml").write_text(
         json.dumps({"runbooks": {"rb": {"first": "odd", "input": {"Items": "request^items"}, "steps": {"odd": step, "fin": {"end": "done"}}}}}), "utf-8"
     )
-    found, report = definitions(tmp_path), Report("runbook", "rb")
+    found, report = definitions(tmp_path), TranslationReport("runbook", "rb")
     assert export("runbook", "rb", found["integrations"], found["runbooks"], tmp_path, report) is None
     assert [(refusal.place, reason in refusal.reason) for refusal in report.refusals] == [("odd", True)]

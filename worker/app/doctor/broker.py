@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.check import Check, CheckSubject
 from worker.broker.open import MEMORY, open_broker
 from worker.config.routes import Routes
-from worker.core.broker_addresses import addresses_of, place_of
+from worker.core.broker_addresses import addresses_of, host_and_port
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, BrokerUnreachable, TopologyMismatch, Unroutable
 from worker.core.message import Message
@@ -33,14 +33,14 @@ OTHERWISE = "check host and port of WORKER_AMQP_URL (5672, amqps: 5671), the net
 
 
 async def broker_checks(settings: Settings, routes: Routes) -> AsyncIterator[Check]:
-    about = Subject("broker")
+    about = CheckSubject("broker")
     url = settings.amqp_url.get_secret_value()
     if url.startswith(MEMORY):
         yield about.warning("connection", "read WORKER_AMQP_URL", "memory:// keeps nothing: all state ends with the process", "use RabbitMQ in production")
         return
     examined = False
     for address in addresses_of(url):
-        place = place_of(address)
+        place = host_and_port(address)
         try:
             async with open_broker(address, name="halo-worker doctor", heartbeat=settings.heartbeat) as broker:
                 yield about.good("connection", f"connect to {place}", "connected and logged in")
@@ -58,15 +58,15 @@ def remedy_of(reason: str) -> str:
     return next((fix for text, fix in REACH if text.lower() in reason.lower()), OTHERWISE)
 
 
-async def use_checks(broker: Broker, routes: Routes, about: Subject) -> AsyncIterator[Check]:
+async def use_checks(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIterator[Check]:
     """Check rights and queues. All nodes of a cluster share them."""
-    yield await configuring(broker, about)
-    yield await writing(broker, about)
-    async for check in queues(broker, routes, about):
+    yield await configure_check(broker, about)
+    yield await write_check(broker, about)
+    async for check in queues_check(broker, routes, about):
         yield check
 
 
-async def configuring(broker: Broker, about: Subject) -> Check:
+async def configure_check(broker: Broker, about: CheckSubject) -> Check:
     tried = "declare an exclusive queue halo.doctor.…, which ends with the connection"
     try:
         async with broker.lock(f"halo.doctor.{new_id()}"):
@@ -75,7 +75,7 @@ async def configuring(broker: Broker, about: Subject) -> Check:
         return about.failed("configure", tried, str(error), PERMISSIONS)
 
 
-async def writing(broker: Broker, about: Subject) -> Check:
+async def write_check(broker: Broker, about: CheckSubject) -> Check:
     tried = "publish to a queue that does not exist"
     try:
         await broker.publish(Message(b"{}"), routing_key=f"halo.doctor.{new_id()}")
@@ -86,7 +86,7 @@ async def writing(broker: Broker, about: Subject) -> Check:
     return about.unknown("write", tried, "it was taken by a queue")
 
 
-async def queues(broker: Broker, routes: Routes, about: Subject) -> AsyncIterator[Check]:
+async def queues_check(broker: Broker, routes: Routes, about: CheckSubject) -> AsyncIterator[Check]:
     """Compare the existing queues with what the worker would declare. This creates no queue."""
     topology = topology_of(routes)
     there = [queue for queue in topology.queues if await broker.queue_exists(queue.name)]
@@ -106,10 +106,10 @@ async def queues(broker: Broker, routes: Routes, about: Subject) -> AsyncIterato
         fix = "create them, or leave out `declare: false`"
         yield about.failed("declared elsewhere", "look for the queues of routes with `declare: false`", f"not there: {', '.join(taken)}", fix)
     if await broker.queue_exists(CLAIMS):
-        yield await reading(broker, about)
+        yield await read_check(broker, about)
 
 
-async def reading(broker: Broker, about: Subject) -> Check:
+async def read_check(broker: Broker, about: CheckSubject) -> Check:
     tried = f"consume from the end of the stream {CLAIMS}"
     try:
         async with open_stream(broker, CLAIMS, "next", prefetch=1):

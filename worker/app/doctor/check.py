@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """The result of a check. `UNKNOWN`: the check could not run, or would need a write."""
 
     GOOD = "good"
@@ -23,30 +23,30 @@ class Check:
     subject: str
     name: str
     tried: str
-    verdict: Verdict
+    verdict: CheckVerdict
     result: str
     fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CheckSubject:
     """Makes the checks of one subject."""
 
     name: str
 
     def good(self, name: str, tried: str, result: str) -> Check:
-        return Check(self.name, name, tried, Verdict.GOOD, result)
+        return Check(self.name, name, tried, CheckVerdict.GOOD, result)
 
     def warning(self, name: str, tried: str, result: str, fix: str) -> Check:
-        return Check(self.name, name, tried, Verdict.WARNING, result, fix)
+        return Check(self.name, name, tried, CheckVerdict.WARNING, result, fix)
 
     def failed(self, name: str, tried: str, result: str, fix: str) -> Check:
-        return Check(self.name, name, tried, Verdict.FAILED, result, fix)
+        return Check(self.name, name, tried, CheckVerdict.FAILED, result, fix)
 
     def unknown(self, name: str, tried: str, result: str, fix: str = "") -> Check:
-        return Check(self.name, name, tried, Verdict.UNKNOWN, result, fix)
+        return Check(self.name, name, tried, CheckVerdict.UNKNOWN, result, fix)
 
 
 def healthy(checks: Iterable[Check]) -> bool:
     """Whether no check failed."""
-    return all(check.verdict is not Verdict.FAILED for check in checks)
+    return all(check.verdict is not CheckVerdict.FAILED for check in checks)

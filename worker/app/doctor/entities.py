@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from worker.app.doctor.check import Check, Subject
-from worker.app.doctor.halo import WHOLE, ClientSession, document
+from worker.app.doctor.check import Check, CheckSubject
+from worker.app.doctor.halo import WHOLE, ClientSession, json_of
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import RequestError
 from worker.catalogue.operation import Operation
@@ -27,7 +27,7 @@ ASKED = 1000  # rows that one request asks for, to see the largest page that Hal
 FORBIDDEN_FIX = "grant the scope to the API application in Halo, and let the role of its agent see this area"
 
 
-async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evaluator, about: Subject) -> AsyncIterator[Check]:
+async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evaluator, about: CheckSubject) -> AsyncIterator[Check]:
     """Check every list that a subscriber of the client polls, and every entity that a publisher writes."""
     name, paged = session.client.name, None
     for route in routes.subscribers.values():
@@ -46,11 +46,11 @@ async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evalu
         yield await page_cap(session, paged, about)
     written = {route.operation.entity: route for route in routes.publishers.values() if route.client == name}
     for publisher in written.values():
-        for check in [await readable(session, publisher, about), *writable(session, publisher, about)]:
+        for check in [await readable_check(session, publisher, about), *writable_check(session, publisher, about)]:
             yield check
 
 
-async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> list[Check]:
+async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: CheckSubject) -> list[Check]:
     """Check what a subscriber reads. The checks include the cost of a poll where a poll needs more than the pages of a list."""
     if route.report is not None:
         return [await reported(session, route, route.report, about), cost(route, "one request, whatever the number of records", about)]
@@ -62,11 +62,11 @@ async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluato
     return found
 
 
-def cost(route: Subscriber, words: str, about: Subject) -> Check:
+def cost(route: Subscriber, words: str, about: CheckSubject) -> Check:
     return about.good(f"subscriber {route.name} costs", "count the requests of a poll", words)
 
 
-async def reported(session: ClientSession, route: Subscriber, report: Report, about: Subject) -> Check:
+async def reported(session: ClientSession, route: Subscriber, report: Report, about: CheckSubject) -> Check:
     """Run the statement of a report with the present time as cursor, so that it returns few rows."""
     what, tried = f"subscriber {route.name}", f"POST {PATH} with its statement, which stores nothing"
     answer = await session.post(report_request(report, datetime.fromtimestamp(session.clock.now(), UTC)))
@@ -83,7 +83,7 @@ async def reported(session: ClientSession, route: Subscriber, report: Report, ab
     return about.good(what, tried, f"{len(page.rows):,} rows")
 
 
-async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> Check:
+async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: CheckSubject) -> Check:
     """Request one row of a subscriber's list, with the subscriber's parameters."""
     what, operation = f"subscriber {route.name}", route.operation if route.for_each is None else route.for_each.operation
     try:
@@ -96,20 +96,20 @@ async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator
         return about.failed(what, f"evaluate the request of {route.name}", str(error), "correct `request` or `input_transform` of the route")
     listing = operation.listing
     few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if listing is not None and listing.paged else {"count": "1"}
-    return await answered(session, what, request, few, about)
+    return await request_check(session, what, request, few, about)
 
 
-async def readable(session: ClientSession, route: Publisher, about: Subject) -> Check:
+async def readable_check(session: ClientSession, route: Publisher, about: CheckSubject) -> Check:
     """Request one row of the entity that a publisher writes, if the entity has a list."""
     what, entity = f"publisher {route.name}", route.operation.entity
     operation: Operation | None = load().methods_of(entity).get("GET")
     if operation is None or operation.path_parameters or operation.listing is None:
         return about.unknown(what, f"look for a list of {entity}", "it has none, so no read was tried")
     few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if operation.listing.paged else {"count": "1"}
-    return await answered(session, what, build_request(operation, {}, {}), few, about)
+    return await request_check(session, what, build_request(operation, {}, {}), few, about)
 
 
-def writable(session: ClientSession, route: Publisher, about: Subject) -> Iterator[Check]:
+def writable_check(session: ClientSession, route: Publisher, about: CheckSubject) -> Iterator[Check]:
     """Check from the scopes whether the client may write. This writes nothing."""
     tried = f"look for a scope that may write {route.operation.entity}, without writing"
     if session.scopes is None:
@@ -121,13 +121,13 @@ def writable(session: ClientSession, route: Publisher, about: Subject) -> Iterat
         yield about.failed(f"{route.name} writes", tried, "no scope of the token may write", fix)
 
 
-async def answered(session: ClientSession, what: str, request: Request, few: dict[str, str], about: Subject) -> Check:
+async def request_check(session: ClientSession, what: str, request: Request, few: dict[str, str], about: CheckSubject) -> Check:
     tried = f"GET {request.path} for one row"
     answer = await session.get(request.path, dict(request.query) | few)
     if isinstance(answer, Failure):
         return about.failed(what, tried, answer.reason, "raise `timeout` of the client, or narrow the query, where it takes long; otherwise check the network")
     match answer.status:
-        case HTTPStatus.OK if document(answer) is not None:
+        case HTTPStatus.OK if json_of(answer) is not None:
             return about.good(what, tried, "readable")
         case HTTPStatus.OK:
             return about.failed(what, tried, "the answer is not JSON", "check `api_url` of the client: a portal or a proxy answers in place of the API")
@@ -145,20 +145,20 @@ async def answered(session: ClientSession, what: str, request: Request, few: dic
             )
         case _:
             fix = "correct the query of the route where Halo names it; otherwise look into Halo's own log"
-            return about.failed(what, tried, f"status {answer.status}{said(answer)}", fix)
+            return about.failed(what, tried, f"status {answer.status}{answer_sentence(answer)}", fix)
 
 
-def said(answer: Answer) -> str:
+def answer_sentence(answer: Answer) -> str:
     """Return Halo's sentence about a query: it holds no record. An HTML page is not repeated."""
-    found = document(answer)
+    found = json_of(answer)
     return f": {found[:200]}" if isinstance(found, str) else ""
 
 
-async def page_cap(session: ClientSession, operation: Operation, about: Subject) -> Check:
+async def page_cap(session: ClientSession, operation: Operation, about: CheckSubject) -> Check:
     """Check how many rows Halo returns when a request asks for more."""
     tried = f"GET {operation.path} with page_size={ASKED}"
     answer = await session.get(build_request(operation, {}, {}).path, {"pageinate": "true", "page_size": str(ASKED), "page_no": "1"})
-    found = document(answer) if isinstance(answer, Answer) and answer.status == HTTPStatus.OK else None
+    found = json_of(answer) if isinstance(answer, Answer) and answer.status == HTTPStatus.OK else None
     rows = next((value for value in found.values() if isinstance(value, list)), None) if isinstance(found, dict) else None
     if rows is None:
         return about.unknown("page cap", tried, "no page came")

@@ -8,7 +8,7 @@ from yarl import URL
 
 from worker.app.clients import used_clients
 from worker.app.doctor.broker import broker_checks, topology_of
-from worker.app.doctor.check import Check, Subject, Verdict
+from worker.app.doctor.check import Check, CheckSubject, CheckVerdict
 from worker.app.doctor.entities import entity_checks
 from worker.app.doctor.halo import ClientSession, agent_checks, token_checks
 from worker.app.doctor.integrations import all_customers
@@ -46,10 +46,10 @@ async def examine(routes: Routes, settings: Settings, clock: Clock) -> AsyncIter
 
 
 async def client_checks(client: Client, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
-    about = Subject(f"client {client.name}")
+    about = CheckSubject(f"client {client.name}")
     failed = False
     async for check in network_checks(client_endpoint(client), about, clock):
-        failed |= check.verdict is Verdict.FAILED
+        failed |= check.verdict is CheckVerdict.FAILED
         yield check
     if failed:
         return
@@ -64,12 +64,12 @@ async def client_checks(client: Client, routes: Routes, settings: Settings, cloc
                 yield check
             async for check in entity_checks(session, routes, evaluator, about):
                 yield check
-            yield await openapi(client, about)
+            yield await openapi_check(client, about)
     except ConfigError as error:
         yield about.failed("configuration", "open the client", "; ".join(map(str, error.problems)), "correct the client in the route files")
 
 
-async def openapi(client: Client, about: Subject) -> Check:
+async def openapi_check(client: Client, about: CheckSubject) -> Check:
     """Compare the tenant's OpenAPI file with the built-in catalogue."""
     tried = "compare the tenant's OpenAPI file with the built-in catalogue"
     try:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from yarl import URL
 
-from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.check import Check, CheckSubject
 from worker.config.routes import Client
 from worker.core.bodies import read_json
 from worker.core.errors import Undecodable
@@ -23,7 +23,7 @@ from worker.core.json_codec import encode
 from worker.core.ports import Clock
 from worker.halo.addresses import TokenAddress, api_address, discover, token_address
 from worker.halo.client_proof import prove_client
-from worker.halo.grants import Granted, NoToken, TokenErrorKind, form, read_answer
+from worker.halo.grants import IssuedToken, NoToken, TokenErrorKind, form, read_answer
 from worker.halo.transport import Answer, Call, Failure, Send
 
 DRIFT, FAR = 30.0, 240.0  # seconds between the clocks: above the first a warning; the second is as much as the default `overlap` of five minutes hides
@@ -63,7 +63,7 @@ class ClientSession:
         return await self.send(Call(request.method, url, headers, encode(request.body), timeout=request.timeout))
 
 
-async def token_checks(session: ClientSession, about: Subject) -> AsyncIterator[Check]:
+async def token_checks(session: ClientSession, about: CheckSubject) -> AsyncIterator[Check]:
     """Check the token address, and fetch one token. `session.token` stays empty after a failure."""
     client = session.client
     tried = "ask Halo's /api/authinfo for the token endpoint" if client.token_url is None else "read token_url"
@@ -72,26 +72,26 @@ async def token_checks(session: ClientSession, about: Subject) -> AsyncIterator[
         yield about.failed("discovery", tried, found.reason.removeprefix("no token: "), FIX[found.trouble])
         return
     yield about.good("discovery", tried, found.place)
-    yield await grant(session, about, found)
+    yield await grant_check(session, about, found)
     if session.token:
-        yield scopes(session, about)
+        yield scopes_check(session, about)
 
 
-async def grant(session: ClientSession, about: Subject, address: TokenAddress) -> Check:
+async def grant_check(session: ClientSession, about: CheckSubject, address: TokenAddress) -> Check:
     client = session.client
     tried = f"ask {address.place} for a token ({client.grant.type})"
     headers, proof = prove_client(client.grant, address.url, session.clock.now())
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     answer = await session.send(Call("POST", address.url, headers, urlencode(form(client.grant) | proof).encode(), client.timeout))
     result = read_answer(answer, client.grant, address.place)
-    if isinstance(result, Granted):
+    if isinstance(result, IssuedToken):
         session.token, session.scopes = result.value, result.scopes
         life = "the answer names no lifetime: the worker renews it every minute" if result.life is None else f"good for {result.life:.0f} s"
         return about.good("token", tried, life)
     return about.failed("token", tried, result.reason.removeprefix("no token: "), REFUSED_FIX.get(result.code, FIX[result.trouble]))
 
 
-def scopes(session: ClientSession, about: Subject) -> Check:
+def scopes_check(session: ClientSession, about: CheckSubject) -> Check:
     """Compare the granted scopes with the requested ones."""
     wanted, given = frozenset(session.client.grant.scopes), session.scopes
     tried = f"compare the token's scopes with {', '.join(sorted(wanted)) or 'none'}"
@@ -103,14 +103,14 @@ def scopes(session: ClientSession, about: Subject) -> Check:
     return about.good("scopes", tried, f"granted: {', '.join(sorted(given))}")
 
 
-async def agent_checks(session: ClientSession, about: Subject) -> AsyncIterator[Check]:
+async def agent_checks(session: ClientSession, about: CheckSubject) -> AsyncIterator[Check]:
     """Check which agent the token belongs to, and Halo's clock."""
     tried = "GET /Agent/me"
     answer = await session.get("/Agent/me")
     if isinstance(answer, Failure):
         yield about.failed("agent", tried, answer.reason, FIX[TokenErrorKind.UNREACHABLE])
         return
-    agent = document(answer)
+    agent = json_of(answer)
     if answer.status == HTTPStatus.OK and isinstance(agent, dict):
         yield about.good("agent", tried, f"agent {agent.get('id', '?')}; its role limits what the worker sees")
     elif answer.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -123,7 +123,7 @@ async def agent_checks(session: ClientSession, about: Subject) -> AsyncIterator[
     yield clock_of(answer, session.clock.now(), about)
 
 
-def clock_of(answer: Answer, now: float, about: Subject) -> Check:
+def clock_of(answer: Answer, now: float, about: CheckSubject) -> Check:
     """Compare Halo's clock with this one: polls by date compare Halo's stamps with this clock."""
     tried = "compare Halo's Date header with the clock of this machine"
     try:
@@ -136,7 +136,7 @@ def clock_of(answer: Answer, now: float, about: Subject) -> Check:
     return about.warning("clock", tried, f"{apart:.0f} s apart", fix) if apart > DRIFT else about.good("clock", tried, f"{apart:.0f} s apart")
 
 
-def document(answer: Answer) -> Any:
+def json_of(answer: Answer) -> Any:
     """Return the JSON of an answer; None for anything else."""
     try:
         return read_json(answer.body or b"", answer.content_type)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from yarl import URL
 
-from worker.app.doctor.check import Check, Subject, Verdict
+from worker.app.doctor.check import Check, CheckSubject, CheckVerdict
 from worker.app.doctor.network import integration_endpoint, network_checks
 from worker.app.route_evaluator import open_route_evaluator
 from worker.config.automation import Integration
@@ -41,21 +41,21 @@ async def all_customers(integration: Integration, routes: Routes, settings: Sett
     if integration.customers is None:
         shown = checks
     else:
-        shown = [check for check in checks if check.verdict in {Verdict.FAILED, Verdict.WARNING}]
-        shown += [whole_table(integration, found)] if checks else []
+        shown = [check for check in checks if check.verdict in {CheckVerdict.FAILED, CheckVerdict.WARNING}]
+        shown += [customers_summary(integration, found)] if checks else []
     for check in shown:
         yield check
 
 
-def whole_table(integration: Integration, found: Sequence[Sequence[Check]]) -> Check:
+def customers_summary(integration: Integration, found: Sequence[Sequence[Check]]) -> Check:
     """Return how many customers passed: one line for each of them would hide the few that failed."""
-    about, count = Subject(f"integration {integration.name}"), len(found)
+    about, count = CheckSubject(f"integration {integration.name}"), len(found)
     checks = [check for checks in found for check in checks]
     tried = f"{', '.join(dict.fromkeys(check.name for check in checks))} of each customer"
-    failed = sum(any(check.verdict is Verdict.FAILED for check in checks) for checks in found)
+    failed = sum(any(check.verdict is CheckVerdict.FAILED for check in checks) for checks in found)
     if failed:
         return about.failed("customers", tried, f"{failed:,} of {count:,} customers failed", "the failed checks of the customers say what to do")
-    untold = [check for check in checks if check.verdict is Verdict.UNKNOWN]
+    untold = [check for check in checks if check.verdict is CheckVerdict.UNKNOWN]
     if untold:
         return about.unknown("customers", tried, f"none of {count:,} customers failed; {untold[0].name}: {untold[0].result}")
     return about.good("customers", tried, f"all {count:,} passed")
@@ -69,19 +69,19 @@ async def integration_checks(integration: Integration, routes: Routes, settings:
     """Yield no check for an integration that uses a client's token: the client has its own checks."""
     if integration.auth.type == "halo":
         return
-    about = Subject(f"integration {integration.title}")
+    about = CheckSubject(f"integration {integration.title}")
     if integration.proxy is None and (refused := await address_check(integration, about)) is not None:
         yield refused
         return
     failed = False
     async for check in network_checks(integration_endpoint(integration), about, clock):
-        failed |= check.verdict is Verdict.FAILED
+        failed |= check.verdict is CheckVerdict.FAILED
         yield check
     if not failed:
-        yield await credentials(integration, routes, settings, clock, about)
+        yield await credentials_check(integration, routes, settings, clock, about)
 
 
-async def address_check(integration: Integration, about: Subject) -> Check | None:
+async def address_check(integration: Integration, about: CheckSubject) -> Check | None:
     """Check the address before anything connects. None when the worker may connect, and when the name is unknown: the check of the name reports that."""
     origin = URL(integration.base_url).origin()
     guard = guard_of(origin, integration.allow_hosts)
@@ -99,14 +99,14 @@ async def address_check(integration: Integration, about: Subject) -> Check | Non
     return None
 
 
-async def credentials(integration: Integration, routes: Routes, settings: Settings, clock: Clock, about: Subject) -> Check:
+async def credentials_check(integration: Integration, routes: Routes, settings: Settings, clock: Clock, about: CheckSubject) -> Check:
     """Fetch a token if `auth` says how."""
     kind = integration.auth.type
     if kind in SENT_AS_IT_IS or kind == "none":
         customer = f" --customer '{integration.customer}'" if integration.customer else ""
         what = "nothing is sent to prove who the worker is" if kind == "none" else "the credentials are sent with each call"
         return about.unknown("token", f"read `auth` ({kind})", f"{what}: `halo-worker call {integration.name}.METHOD{customer}` tries it")
-    tried = f"log in by {integration.name}.{integration.auth.login.method}" if integration.auth.login else f"ask {place(integration)} for a token"
+    tried = f"log in by {integration.name}.{integration.auth.login.method}" if integration.auth.login else f"ask {token_place(integration)} for a token"
     try:
         async with (
             open_route_evaluator(routes, settings, None, clock) as evaluator,
@@ -120,6 +120,6 @@ async def credentials(integration: Integration, routes: Routes, settings: Settin
     return about.good("token", tried, "given")
 
 
-def place(integration: Integration) -> str:
+def token_place(integration: Integration) -> str:
     """Return the token address without its query."""
     return str(URL(integration.auth.token_url or "").with_query(None))

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from worker.app.doctor.check import Check, Subject
-from worker.app.doctor.halo import document
+from worker.app.doctor.check import Check, CheckSubject
+from worker.app.doctor.halo import json_of
 from worker.config.routes import Client, Grant
 from worker.core.broker_addresses import virtual_host
 from worker.core.topology import is_own
@@ -37,7 +37,7 @@ HARMFUL = (
 
 async def management_checks(settings: Settings, queues: Collection[str]) -> AsyncIterator[Check]:
     """Yield the checks of the management API. `queues`: names that the routes use. Without WORKER_MANAGEMENT_URL: only a hint."""
-    about, tried = Subject("broker"), "ask the management API"
+    about, tried = CheckSubject("broker"), "ask the management API"
     if settings.management_url is None:
         yield about.unknown(
             "cluster",
@@ -51,33 +51,33 @@ async def management_checks(settings: Settings, queues: Collection[str]) -> Asyn
     login = b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
     vhost = quote(virtual_host(settings.amqp_url.get_secret_value()), safe="")
     async with open_transport(Client("management", str(plain).rstrip("/"), Grant("client_credentials", ""))) as send:
-        nodes = await asked(send, plain, "/api/nodes", login)
+        nodes = await query_management(send, plain, "/api/nodes", login)
         if isinstance(nodes, str):
             yield about.failed("cluster", f"GET {plain.origin()}/api/nodes", nodes, "correct WORKER_MANAGEMENT_URL; its user needs the tag monitoring")
             return
-        yield cluster(nodes, about)
-        found = await asked(send, plain, f"/api/queues/{vhost}", login, {"columns": COLUMNS})
+        yield cluster_check(nodes, about)
+        found = await query_management(send, plain, f"/api/queues/{vhost}", login, {"columns": COLUMNS})
         if isinstance(found, str):
             yield about.failed("policies", "list the queues", found, "give the user of WORKER_MANAGEMENT_URL any permission in the virtual host")
             return
         ours = [queue for queue in found if queue.get("name") in queues or is_own(str(queue.get("name")))]
-        yield policies(ours, about)
-        yield members(ours, len(nodes), about)
+        yield policies_check(ours, about)
+        yield members_check(ours, len(nodes), about)
 
 
-async def asked(send: Send, base: URL, path: str, login: str, query: dict[str, str] | None = None) -> list[dict[str, Any]] | str:
+async def query_management(send: Send, base: URL, path: str, login: str, query: dict[str, str] | None = None) -> list[dict[str, Any]] | str:
     """Return the rows, or a text that says why there are none."""
     url = URL(str(base).rstrip("/") + path, encoded=True).update_query(query or {})
     answer: Answer | Failure = await send(Call("GET", url, {"Authorization": f"Basic {login}"}, timeout=WITHIN))
     if isinstance(answer, Failure):
         return answer.reason
-    rows = document(answer)
+    rows = json_of(answer)
     if answer.status != HTTPStatus.OK or not isinstance(rows, list):
         return f"status {answer.status}" if answer.status != HTTPStatus.OK else "the answer is no list: this is not RabbitMQ's management API"
     return [row for row in rows if isinstance(row, dict)]
 
 
-def cluster(nodes: list[dict[str, Any]], about: Subject) -> Check:
+def cluster_check(nodes: list[dict[str, Any]], about: CheckSubject) -> Check:
     """Check that every node runs and has no alarm."""
     tried = "list the nodes of the cluster"
     down = [str(node.get("name")) for node in nodes if not node.get("running")]
@@ -91,23 +91,23 @@ def cluster(nodes: list[dict[str, Any]], about: Subject) -> Check:
     return about.good("cluster", tried, f"{len(nodes)} nodes run")
 
 
-def policies(queues: list[dict[str, Any]], about: Subject) -> Check:
+def policies_check(queues: list[dict[str, Any]], about: CheckSubject) -> Check:
     """Check that no policy drops or redirects messages of the worker."""
     tried = f"look for policies on {len(queues)} queues"
-    told = []
+    harmful = []
     for queue in queues:
         definition = queue.get("effective_policy_definition")
         if keys := [key for key in HARMFUL if isinstance(definition, dict) and key in definition]:
-            told.append(f"{queue['name']}: {', '.join(keys)} of policy {queue.get('policy') or '(operator)'}")
-    if told:
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""  # noqa: PLR2004 - enough to find the policy
+            harmful.append(f"{queue['name']}: {', '.join(keys)} of policy {queue.get('policy') or '(operator)'}")
+    if harmful:
+        more = f" and {len(harmful) - 5} more" if len(harmful) > 5 else ""  # noqa: PLR2004 - enough to find the policy
         return about.failed(
-            "policies", tried, "; ".join(told[:5]) + more, "let the policy's pattern leave out the worker's queues (halo.* and those of routes)"
+            "policies", tried, "; ".join(harmful[:5]) + more, "let the policy's pattern leave out the worker's queues (halo.* and those of routes)"
         )
     return about.good("policies", tried, "none drops or redirects messages")
 
 
-def members(queues: list[dict[str, Any]], nodes: int, about: Subject) -> Check:
+def members_check(queues: list[dict[str, Any]], nodes: int, about: CheckSubject) -> Check:
     """Check that queues are replicated over the nodes, and that their members are online."""
     wanted = min(MEMBERS, nodes)
     tried = f"compare the members of queues with {wanted}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
-from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.check import Check, CheckSubject
 from worker.config.automation import Integration
 from worker.config.routes import Client
 from worker.core.errors import ConfigError
@@ -45,7 +45,7 @@ def integration_endpoint(integration: Integration) -> Endpoint:
     return Endpoint(f"integration {integration.title}", "base_url", "the API", URL(integration.base_url), integration.proxy, files)
 
 
-async def network_checks(endpoint: Endpoint, about: Subject, clock: Clock) -> AsyncIterator[Check]:
+async def network_checks(endpoint: Endpoint, about: CheckSubject, clock: Clock) -> AsyncIterator[Check]:
     """Check DNS, then TLS if the address uses it. With a proxy only the proxy's name is looked up."""
     address = URL(endpoint.proxy) if endpoint.proxy else endpoint.url
     host, port = address.host or "", address.port or 443
@@ -61,12 +61,12 @@ async def network_checks(endpoint: Endpoint, about: Subject, clock: Clock) -> As
     if endpoint.proxy:
         yield about.unknown("tls", f"connect to {host}", f"the proxy speaks TLS with {endpoint.peer}: the checks below show whether it works")
     elif address.scheme == "https":
-        yield await certificate(endpoint, about, host, port, clock)
+        yield await certificate_check(endpoint, about, host, port, clock)
     elif not host.startswith(LOOPBACK):
         yield about.warning("tls", f"read the address {address.origin()}", "credentials travel unencrypted", "use https://")
 
 
-async def certificate(endpoint: Endpoint, about: Subject, host: str, port: int, clock: Clock) -> Check:
+async def certificate_check(endpoint: Endpoint, about: CheckSubject, host: str, port: int, clock: Clock) -> Check:
     """Check that the certificate is trusted and does not expire soon."""
     tried, owner, member = f"connect to {host}:{port} and check its certificate", endpoint.owner, endpoint.member
     try:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.check import Check, CheckSubject
 from worker.config.routes import Routes
 from worker.settings import Settings
 from worker.web.public import endpoints_of
@@ -20,7 +20,7 @@ async def port_checks(settings: Settings, routes: Routes) -> AsyncIterator[Check
     """Check the public port; yield nothing if no route needs it."""
     if not endpoints_of(routes.runbooks, routes.webhooks):
         return
-    about, host, port = Subject("public port"), settings.public_host, settings.public_port
+    about, host, port = CheckSubject("public port"), settings.public_host, settings.public_port
     tried = f"connect to {host}:{port}, or listen there"
     if await speaks_http(host, port):
         yield about.good("listen", tried, "something answers HTTP there: the worker, if it runs")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from worker.app.side_broker import Attach, SideBroker
+from worker.app.on_demand_broker import Attach, OnDemandBroker
 from worker.core.ports import Broker, Clock
 from worker.state.keys import shared_key
 
 
-class PageBroker(SideBroker):
+class PageBroker(OnDemandBroker):
     """The page's attachment. `key`: the key of the worker's headers, known after the first attachment."""
 
     def __init__(self, attach: Attach, clock: Clock) -> None:

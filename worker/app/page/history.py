@@ -10,17 +10,17 @@ import structlog
 
 from worker.core.errors import BrokerError
 from worker.core.ports import Broker, Clock
-from worker.state.reports import Report, newest_reports
+from worker.state.reports import ReplicaReport, newest_reports
 from worker.web.page.model import UNKNOWN, Series
 
 logger = structlog.get_logger()
 MINUTES = 1440
 MINUTE = 60.0
-MOST_SERIES = 3000  # 5.6 kB each; only series in use may exceed the number, so that changing names cannot fill the memory
+MAX_SERIES = 3000  # 5.6 kB each; only series in use may exceed the number, so that changing names cannot fill the memory
 
 
 @dataclass(slots=True)
-class Ring:
+class RingBuffer:
     """The last `MINUTES` values, 4 bytes each; `UNKNOWN` for a minute without a sample."""
 
     last: int
@@ -45,7 +45,7 @@ class History:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._rings: dict[tuple[str, str], Ring] = {}
+        self._rings: dict[tuple[str, str], RingBuffer] = {}
         self._totals: dict[str, tuple[float, Mapping[str, int]]] = {}
         self._sampled = 0
 
@@ -60,7 +60,7 @@ class History:
                     raise
                 logger.warning("history.interrupted", reason=str(error))
 
-    def add(self, reports: Sequence[Report], now: float) -> None:
+    def add(self, reports: Sequence[ReplicaReport], now: float) -> None:
         """Add one sample. The rate is `UNKNOWN` after a gap of more than a minute, or if a replica's count a minute ago is unknown."""
         minute = int(now // MINUTE)
         fresh = [report for report in reports if report.fresh(now)]
@@ -80,7 +80,7 @@ class History:
         ring = self._rings.get((kind, name))
         return ring.series(minute) if ring is not None else Series([UNKNOWN] * MINUTES, minute)
 
-    def _rates(self, reports: Iterable[Report], *, follows: bool) -> dict[str, float]:
+    def _rates(self, reports: Iterable[ReplicaReport], *, follows: bool) -> dict[str, float]:
         rates: dict[str, float] = {}
         for report in reports:
             since, before = self._totals.get(report.name, (0.0, {}))
@@ -96,19 +96,19 @@ class History:
     def _put(self, kind: str, name: str, minute: int, value: float) -> None:
         ring = self._rings.get((kind, name))
         if ring is None:
-            ring = self._rings[kind, name] = Ring(minute)
+            ring = self._rings[kind, name] = RingBuffer(minute)
         ring.put(minute, value)
 
     def _drop_unused(self, minute: int) -> None:
-        """Drop the oldest series that have no sample of this minute, down to `MOST_SERIES`."""
-        surplus = len(self._rings) - MOST_SERIES
+        """Drop the oldest series that have no sample of this minute, down to `MAX_SERIES`."""
+        surplus = len(self._rings) - MAX_SERIES
         if surplus > 0:
             unused = sorted((ring.last, key) for key, ring in self._rings.items() if ring.last < minute)
             for _, key in unused[:surplus]:
                 del self._rings[key]
 
 
-def lags(reports: Iterable[Report]) -> dict[str, float]:
+def lags(reports: Iterable[ReplicaReport]) -> dict[str, float]:
     """Return seconds since a subscriber's last complete poll, or since a route last had nothing waiting, by the clock of the replica that reports it."""
     newest: dict[str, tuple[float, float]] = {}
     for report in reports:
@@ -119,7 +119,7 @@ def lags(reports: Iterable[Report]) -> dict[str, float]:
     return {name: lag for name, (_, lag) in newest.items()}
 
 
-def used_budgets(reports: Iterable[Report]) -> dict[str, float]:
+def used_budgets(reports: Iterable[ReplicaReport]) -> dict[str, float]:
     """Return the used budget of each client over all replicas: each replica counts its own requests."""
     used: dict[str, float] = {}
     for report in reports:

@@ -9,9 +9,9 @@ from dataclasses import replace
 import orjson
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LettersLocked
-from worker.app.letters.shown import headers_and_body, properties
-from worker.app.page.letter_index import MOST
+from worker.app.letters.letter_operations import LOCKED, LettersLocked
+from worker.app.letters.presentation import headers_and_body, properties
+from worker.app.page.letter_index import MAX_LETTERS
 from worker.core.exact_numbers import dumps
 from worker.core.message import Announced, Delivery, Message
 from worker.core.ports import Broker, Clock
@@ -21,13 +21,13 @@ from worker.flows.dead.plan import SENDING_KINDS, MarkDone, Replay, ReplayPlan, 
 from worker.flows.dead.queue_scan import open_scan
 from worker.web.page.model import LetterContent, LetterRow
 
-LARGEST = 512 * 1024  # bytes of a body that the page shows: masking and writing a larger one would block the worker
-LONGEST = 100_000  # characters that are shown
-MOST_EDITED = 200_000  # characters of a body that a form takes
-SEARCHED = MOST + 1000  # letters; since the list was made, other letters may have arrived before it
+MAX_BODY = 512 * 1024  # bytes of a body that the page shows: masking and writing a larger one would block the worker
+MAX_SHOWN = 100_000  # characters that are shown
+MAX_EDITED = 200_000  # characters of a body that a form takes
+SEARCHED = MAX_LETTERS + 1000  # letters; since the list was made, other letters may have arrived before it
 
 
-async def content_of(broker: Broker, clock: Clock, context: LettersContext, row: LetterRow) -> LetterContent | None:
+async def read_letter_content(broker: Broker, clock: Clock, context: LettersContext, row: LetterRow) -> LetterContent | None:
     """Return the letter of a row; None if it is gone. Raises `BrokerError`, `LettersLocked`."""
     dead_queue = next((each for each in context.dead_queues if each.name == row.queue), None)
     if dead_queue is None:
@@ -46,13 +46,13 @@ async def content_of(broker: Broker, clock: Clock, context: LettersContext, row:
             async for delivery in deliveries:
                 letter = letter_of(dead_queue, delivery.message, context.codec, delivery.unread)
                 if letter.fingerprint.hex() == row.key:
-                    return await asyncio.to_thread(told, context, dead_queue, letter, delivery)
+                    return await asyncio.to_thread(described_letter, context, dead_queue, letter, delivery)
     return None
 
 
-def told(context: LettersContext, dead_queue: DeadQueue, letter: Letter, delivery: Delivery) -> LetterContent:
+def described_letter(context: LettersContext, dead_queue: DeadQueue, letter: Letter, delivery: Delivery) -> LetterContent:
     message = delivery.message
-    large = len(message.body) > LARGEST
+    large = len(message.body) > MAX_BODY
     headers, body = headers_and_body(letter, replace(message, body=b"null") if large else message, reveal=False)
     if large:
         body = f"({len(message.body):,} bytes, too large for this page: `halo-worker dead show --json`)"
@@ -64,12 +64,12 @@ def told(context: LettersContext, dead_queue: DeadQueue, letter: Letter, deliver
         shortened(text_of(body)),
         "" if large else editable(letter, message),
         {name: value for name, value in properties(message).items() if value is not None},
-        sentence(plan, dead_queue),
+        replay_sentence(plan, dead_queue),
         needs_verdict=letter.effect_unknown and dead_queue.kind in SENDING_KINDS,
     )
 
 
-def sentence(plan: ReplayPlan, dead_queue: DeadQueue) -> str:
+def replay_sentence(plan: ReplayPlan, dead_queue: DeadQueue) -> str:
     """Return a sentence that says what a replay does."""
     match plan:
         case Retain(reason):
@@ -88,7 +88,7 @@ def editable(letter: Letter, message: Message) -> str:
     if body is None or isinstance(body, str):
         return ""
     text = text_of(body)
-    return text if len(text) <= MOST_EDITED else ""
+    return text if len(text) <= MAX_EDITED else ""
 
 
 def text_of(value: object) -> str:
@@ -96,4 +96,4 @@ def text_of(value: object) -> str:
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more characters: `halo-worker dead show --json`"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}\n… {len(text) - MAX_SHOWN:,} more characters: `halo-worker dead show --json`"

@@ -15,12 +15,12 @@ from worker.core.ports import Broker, Clock
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.operations import locked
 from worker.flows.dead.queue_scan import open_scan
-from worker.flows.running.run_message import DEEPEST
+from worker.flows.running.run_message import MAX_RUN_DEPTH
 from worker.web.page.model import LetterRow, Letters
 
-MOST = 10_000
+MAX_LETTERS = 10_000
 """Letters of one dead queue that are listed; the oldest."""
-MOST_BYTES = 32 * 1024 * 1024  # of bodies that one scan reads: the list ends there, so that the scan of a queue stays short
+MAX_SCAN_BYTES = 32 * 1024 * 1024  # of bodies that one scan reads: the list ends there, so that the scan of a queue stays short
 RUN_BYTES = 64 * 1024  # a larger run is listed without its step
 OLD = 300.0  # seconds after which a queue is read again although its depth is the same
 BUSY = "another `dead` command works on the letters of {route}: they are as they were before"
@@ -83,13 +83,13 @@ class LetterIndex:
         rows: list[LetterRow] = []
         passed = 0
         async with (
-            open_scan(broker, self._clock, dead_queue.name, keep=up_to(RUN_BYTES if runs else 0), most=MOST) as scan,
+            open_scan(broker, self._clock, dead_queue.name, keep=up_to(RUN_BYTES if runs else 0), most=MAX_LETTERS) as scan,
             aclosing(scan.deliveries()) as deliveries,
         ):
             async for delivery in deliveries:
                 rows.append(self._row(dead_queue, delivery, texts, runs=runs))
                 passed += len(delivery.message.body) if delivery.unread is None else delivery.unread.size
-                if passed > MOST_BYTES:
+                if passed > MAX_SCAN_BYTES:
                     break
         return ListedQueue(tuple(rows), depth, self._clock.monotonic())
 
@@ -116,7 +116,7 @@ class LetterIndex:
 def run_in(message: Message) -> tuple[str, str]:
     """Return id and step of a run; empty if absent. Packed state is not unpacked: for many letters that would block the event loop for seconds."""
     try:
-        document = decode(message.body, max_depth=DEEPEST)
+        document = decode(message.body, max_depth=MAX_RUN_DEPTH)
     except Undecodable:
         return "", ""
     found = [document.get(name) if isinstance(document, dict) else None for name in ("id", "step")]

@@ -10,8 +10,8 @@ from itertools import groupby
 import structlog
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LettersLocked, Work, discarding, editing, replaying, settle
-from worker.app.pausing import of_known, told
+from worker.app.letters.letter_operations import LOCKED, LetterOperation, LettersLocked, discard_operation, edit_operation, replay_operation, settle
+from worker.app.pausing import change_sentence, for_known_routes
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode
 from worker.core.pauses import MAX_TEXT, Pause, Pauses
@@ -50,10 +50,10 @@ class Operator:
     async def replay(self, rows: Sequence[LetterRow], verdict: str | None, superseded: Collection[str]) -> str:
         """Replay letters, and return a sentence for each route. Raises `WorkerError`."""
         given = None if verdict is None else Verdict(verdict)
-        return await self._each_route(rows, lambda context: replaying(context, given), superseded)
+        return await self._each_route(rows, lambda context: replay_operation(context, given), superseded)
 
     async def discard(self, rows: Sequence[LetterRow]) -> str:
-        return await self._each_route(rows, discarding, ())
+        return await self._each_route(rows, discard_operation, ())
 
     async def edit(self, row: LetterRow, text: str) -> str:
         """Edit one letter. `text`: the new body. Raises `CannotAct` if it is not JSON, `WorkerError`."""
@@ -65,7 +65,7 @@ class Operator:
         dead_queue = next((each for each in context.dead_queues if each.name == row.queue), None)
         if dead_queue is None:
             raise CannotAct("nothing was changed: no route has this dead queue any more")
-        return await self._settled(context, editing(context, dead_queue, body), [row], ())
+        return await self._settled(context, edit_operation(context, dead_queue, body), [row], ())
 
     async def pause(self, route: str, reason: str, by: str, kinds: Mapping[str, str]) -> str:
         """Pause a route. `kinds`: the kinds of the known routes. Raises `UnknownRoute`, `BrokerError`."""
@@ -77,11 +77,11 @@ class Operator:
 
     async def _paused(self, route: str, kinds: Mapping[str, str], change: Callable[[Pauses, str], Pauses], *, paused: bool) -> str:
         broker = await self._attached()
-        before, after = await change_pauses(broker, self._clock, self._context("").codec.key, of_known(route, kinds, change))
+        before, after = await change_pauses(broker, self._clock, self._context("").codec.key, for_known_routes(route, kinds, change))
         logger.warning("operator.acted", action="pause" if paused else "resume", route=route)
-        return told(route, kinds.get(route, ""), before, after, paused=paused)
+        return change_sentence(route, kinds.get(route, ""), before, after, paused=paused)
 
-    async def _each_route(self, rows: Sequence[LetterRow], work: Callable[[LettersContext], Work], superseded: Collection[str]) -> str:
+    async def _each_route(self, rows: Sequence[LetterRow], work: Callable[[LettersContext], LetterOperation], superseded: Collection[str]) -> str:
         if not rows:
             raise CannotAct("nothing was changed: the letters are gone")
         sentences = []
@@ -93,7 +93,7 @@ class Operator:
             sentences.append(await self._settled(context, work(context), chosen, superseded))
         return ". ".join(sentences)
 
-    async def _settled(self, context: LettersContext, work: Work, rows: Sequence[LetterRow], superseded: Collection[str]) -> str:
+    async def _settled(self, context: LettersContext, work: LetterOperation, rows: Sequence[LetterRow], superseded: Collection[str]) -> str:
         fingerprints: dict[str, Counter[bytes]] = {}
         for row in rows:
             fingerprints.setdefault(row.queue, Counter())[bytes.fromhex(row.key)] += 1

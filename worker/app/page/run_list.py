@@ -8,14 +8,14 @@ from typing import Any
 
 from worker.core.outcome import ARROW
 from worker.flows.story import matching
-from worker.web.page.model import RunSeen
+from worker.web.page.model import RunView
 
-MOST = 200
+MAX_RUNS = 200
 ENDS = {"done": "done", "skipped": "done", "dead": "dead", "discarded": "discarded"}
 
 
 @dataclass(slots=True)
-class Run:
+class RunSummary:
     """One run. `ended`: empty while the run continues."""
 
     step: str = ""
@@ -24,16 +24,16 @@ class Run:
     ways: list[str] = field(default_factory=list)
 
 
-def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunSeen]:
-    """Return the runs, newest first, at most `MOST`. When a copy of a run was skipped, the list shows what the first message did."""
-    found: dict[str, Run] = {}
+def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunView]:
+    """Return the runs, newest first, at most `MAX_RUNS`. When a copy of a run was skipped, the list shows what the first message did."""
+    found: dict[str, RunSummary] = {}
     for _, note in sorted(matching(batches, [runbook], lambda each: each["r"] == runbook and bool(each.get("c"))), key=lambda each: each[1]["t"]):
-        take(found.setdefault(note["c"], Run()), note)
-    seen = [RunSeen(name, run.ended or "waiting", run.step, run.at, tuple(run.ways)) for name, run in found.items() if run.ways]
-    return sorted(seen, key=lambda each: each.at, reverse=True)[:MOST]
+        take(found.setdefault(note["c"], RunSummary()), note)
+    seen = [RunView(name, run.ended or "waiting", run.step, run.at, tuple(run.ways)) for name, run in found.items() if run.ways]
+    return sorted(seen, key=lambda each: each.at, reverse=True)[:MAX_RUNS]
 
 
-def take(run: Run, note: Mapping[str, Any]) -> None:
+def take(run: RunSummary, note: Mapping[str, Any]) -> None:
     event = note["e"]
     if event == "passed" and note.get("way"):
         run.step, run.ended = note["way"].rpartition(ARROW)[2].partition(", element")[0], ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.app.planning.publishing import Published, PublishRecorder
+from worker.app.planning.publishing import PublishedMessage, PublishRecorder
 from worker.config.automation import Webhook
 from worker.core.exact_numbers import loads
 from worker.core.plan import Plan
@@ -33,5 +33,5 @@ async def plan_delivery(hook: Webhook, evaluator: Evaluator, clock: Clock, docum
     return Plan("event", event=event, runbook=hook.runbook or "", wake=None if woken is None else wake_of(hook, woken))
 
 
-def wake_of(hook: Webhook, woken: Published) -> dict[str, Any]:
+def wake_of(hook: Webhook, woken: PublishedMessage) -> dict[str, Any]:
     return {"subscriber": hook.wake.subscriber if hook.wake is not None else "", **loads(woken.message.body)}

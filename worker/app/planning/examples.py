@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from worker.app.planning.planner import Input, Planner, Route
+from worker.app.planning.planner import PlanInput, Planner, Route
 from worker.config.automation import Runbook, Webhook
 from worker.config.compiled import Example
 from worker.config.routes import Publisher, Routes
@@ -23,7 +23,7 @@ Planned = TypeVar("Planned", PlannedRequest, PlannedEvent)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ExampleResult:
     """The result of one example: it passed when nothing differs."""
 
     kind: str
@@ -48,16 +48,16 @@ def examples_of(routes: Routes) -> list[tuple[str, Route, Example]]:
     return [(kind, route, example) for kind, found in kinds.items() for route in found.values() for example in route.examples]
 
 
-async def run_example(planner: Planner, kind: str, route: Route, example: Example) -> Result:
+async def run_example(planner: Planner, kind: str, route: Route, example: Example) -> ExampleResult:
     """Run one example. Each example has its own claims and answers."""
-    given = Input(encode(example.given), example.headers, change=example.change)
+    given = PlanInput(encode(example.given), example.headers, change=example.change)
     answers = Answers(example.answers, example.ids)
     planner.recorder.strict = isinstance(route, Runbook)
     try:
         plan = await planner.plan(route, given, LocalLedger(), answers)
     except (PlanFailed, EvaluatorUnavailable, RunNeverEnds) as error:
-        return Result(kind, route.name, example, None, [Mismatch("result", "an end", str(error))])
-    return Result(kind, route.name, example, plan, list(compared(example.expect, plan, strict=planner.recorder.strict)))
+        return ExampleResult(kind, route.name, example, None, [Mismatch("result", "an end", str(error))])
+    return ExampleResult(kind, route.name, example, plan, list(compared(example.expect, plan, strict=planner.recorder.strict)))
 
 
 def compared(expect: Mapping[str, Any], plan: Plan, *, strict: bool) -> Iterator[Mismatch]:
@@ -66,11 +66,11 @@ def compared(expect: Mapping[str, Any], plan: Plan, *, strict: bool) -> Iterator
         yield from (Mismatch(f"answers.{request}", "an answer", ABSENT) for request in dict.fromkeys(plan.unanswered))
     named_end = next((end for end in ENDS if end in expect), None)
     wanted = {"skipped": "skipped", "dead": f"dead: {expect.get('dead')}"}.get(named_end or "", "")
-    if named_end is not None and told(plan) != wanted:
-        yield Mismatch("result", wanted, told(plan, reason=True))
+    if named_end is not None and outcome_text(plan) != wanted:
+        yield Mismatch("result", wanted, outcome_text(plan, reason=True))
         return
     if named_end is None and plan.outcome in ENDS and not (plan.outcome == "skipped" and [] in (expect.get("requests"), expect.get("events"))):
-        yield Mismatch("result", "event" if {"event", "events", "runbook", "wake"} & expect.keys() else "request", told(plan, reason=True))
+        yield Mismatch("result", "event" if {"event", "events", "runbook", "wake"} & expect.keys() else "request", outcome_text(plan, reason=True))
         return
     if "reason" in expect and expect["reason"] not in plan.reason:
         yield Mismatch("reason", f"… {expect['reason']} …", plan.reason)
@@ -133,7 +133,7 @@ def compared_event(place: str, wanted: Mapping[str, Any], event: PlannedEvent | 
             yield from mismatches(f"{place}.{member}", value, found[member])
 
 
-def told(plan: Plan, *, reason: bool = False) -> str:
+def outcome_text(plan: Plan, *, reason: bool = False) -> str:
     """Return the outcome of the input in a few words."""
     end = f"dead: {plan.dead_class}" if plan.outcome == "dead" else plan.outcome
     return f"{end} ({plan.reason})" if reason and plan.reason else end

@@ -30,7 +30,7 @@ from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.lookups.ids import HaloIds
 from worker.flows.running.starting import with_started
-from worker.flows.running.step import Performer, clients_of
+from worker.flows.running.step import StepExecutor, clients_of
 from worker.halo.budget import Budgets
 from worker.halo.client import open_client
 from worker.halo.interception import RequestRecorder, offline_client, offline_transport
@@ -43,7 +43,7 @@ NO_HEADERS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class PlanInput:
     """One message, record, delivery or payload, as its JSON text."""
 
     body: bytes
@@ -66,7 +66,7 @@ class Planner:
     asks: bool = False
     _remembering: dict[str, LookupEvaluator] = field(default_factory=dict)
 
-    async def plan(self, route: Route, given: Input, ledger: Ledger, answers: Answers | None = None) -> Plan:
+    async def plan(self, route: Route, given: PlanInput, ledger: Ledger, answers: Answers | None = None) -> Plan:
         """Return the plan of one input. `ledger`: the claims of earlier inputs. Raises `PlanFailed`, `EvaluatorUnavailable`."""
         self.recorder.begin(answers)
         match route:
@@ -77,13 +77,18 @@ class Planner:
                 return await self._compared(route, plan) if self.asks else plan
             case Subscriber():
                 source = self.clients[route.client].source(route.operation.path)
-                return await plan_record(route, source, self._evaluator(route.client), self.clock, readable(given), given.change)
+                return await plan_record(route, source, self._evaluator(route.client), self.clock, json_or_none(given), given.change)
             case Webhook():
-                return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
+                return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, json_or_none(given))
             case Runbook():
-                performer = Performer(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
+                step_executor = StepExecutor(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
                 return await plan_run(
-                    with_started([route], self.runbooks), performer, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given)
+                    with_started([route], self.runbooks),
+                    step_executor,
+                    self.recorder,
+                    LookupEvaluator(self.engine, self.tables),
+                    self.clock,
+                    json_or_none(given),
                 )
 
     def _evaluator(self, client: str) -> LookupEvaluator:
@@ -102,7 +107,7 @@ class Planner:
         return replace(plan, diff=differences, asked=tuple(self.recorder.requests[sent:]))
 
 
-def readable(given: Input) -> Any:
+def json_or_none(given: PlanInput) -> Any:
     """Return the JSON value; None for invalid JSON: the flows refuse it like any other wrong value."""
     try:
         return decode(given.body)

@@ -11,7 +11,7 @@ from worker.flows.local.delivery import LocalLedger
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedMessage:
     """A message with its destination."""
 
     message: Message
@@ -27,10 +27,10 @@ class Published:
 class PublishRecorder(LocalLedger):
     """Implements `Publishing` and `IntakeBroker`: takes every message."""
 
-    published: list[Published] = field(default_factory=list)
+    published: list[PublishedMessage] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
-        self.published.append(Published(message, routing_key, exchange))
+        self.published.append(PublishedMessage(message, routing_key, exchange))

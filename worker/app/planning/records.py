@@ -14,8 +14,8 @@ from worker.core.outcome import DeadClass
 from worker.core.plan import Plan, PlanFailed
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import subscriber_dead_queue
-from worker.flows.polling.emit import EmitStopped, Emitter, Tally
-from worker.flows.polling.events import apart_from_parent, deletion
+from worker.flows.polling.emit import EmitStopped, Emitter, ScanTally
+from worker.flows.polling.events import deletion, split_parent
 from worker.metrics import Metrics
 
 ChangeKind = Literal["created", "updated", "deleted", "backfilled"]
@@ -25,14 +25,14 @@ async def plan_record(route: Subscriber, source: str, evaluator: Evaluator, cloc
     """Emit the record as a change of this kind, and return the plan. `source`: the address of the list. Raises `PlanFailed`."""
     if not isinstance(record, dict):
         return Plan("skipped", reason="it is no record: a subscriber reads objects")
-    record, parent = apart_from_parent(record)
+    record, parent = split_parent(record)
     if route.report is not None and kind != "deleted":
         record, reason = typed(record, route.report.types)
         if reason:
             return Plan("dead", dead_class=DeadClass.TRANSFORM.value, reason=reason)
     if (key := record_key(record, route.key)) is None:
         return Plan("skipped", reason=f"the record has no {' and '.join(route.key)}, which identifies it")
-    broker, tally = PublishRecorder(), Tally()
+    broker, tally = PublishRecorder(), ScanTally()
     try:
         await Emitter(route, broker, evaluator, clock, Metrics(), source).emit([replace(change_of(route, record, key, kind), parent=parent)], "0.0", tally)
     except EmitStopped as error:

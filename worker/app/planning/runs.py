@@ -16,16 +16,18 @@ from worker.flows.local.delivery import LocalLedger
 from worker.flows.local.following import RunFollower
 from worker.flows.running.run_message import Run, iso
 from worker.flows.running.runbook import RunbookFlow
-from worker.flows.running.step import Performer
+from worker.flows.running.step import StepExecutor
 from worker.halo.interception import RequestRecorder
 
 
-async def plan_run(runbooks: Sequence[Runbook], performer: Performer, recorder: RequestRecorder, evaluator: Evaluator, clock: Clock, payload: Any) -> Plan:
+async def plan_run(
+    runbooks: Sequence[Runbook], step_executor: StepExecutor, recorder: RequestRecorder, evaluator: Evaluator, clock: Clock, payload: Any
+) -> Plan:
     """Follow a run of the first runbook to its end; the run starts the others. Raises `RunNeverEnds`."""
     run = Run(new_id(), runbooks[0].name, request=payload, started=iso(clock.now()))
     published = EventRecorder()
     broker = LocalBroker(published)
-    flows = {runbook.name: (runbook, RunbookFlow(runbook, performer, LocalLedger(), evaluator, clock, broker=broker).handle) for runbook in runbooks}
+    flows = {runbook.name: (runbook, RunbookFlow(runbook, step_executor, LocalLedger(), evaluator, clock, broker=broker).handle) for runbook in runbooks}
     end = await RunFollower(flows, broker, ignore, clock).follow(run)
     requests, events, unanswered = tuple(recorder.requests), tuple(published.events), tuple(recorder.unanswered)
     if isinstance(end, Bury):

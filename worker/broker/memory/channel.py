@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, NoReturn
 
 from worker.broker.amqp_types import from_field, short, short_properties, to_milliseconds, to_moment, to_table
-from worker.broker.memory.entry import Consumer, Entry
+from worker.broker.memory.entry import MemoryConsumer, QueueEntry
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
@@ -22,7 +22,7 @@ from worker.core.ports import OnDelivery
 class MemoryDelivery:
     """An unacknowledged message of this channel."""
 
-    def __init__(self, channel: MemoryChannel, held: Held, tag: int, *, kept: bool) -> None:
+    def __init__(self, channel: MemoryChannel, held: UnackedEntry, tag: int, *, kept: bool) -> None:
         entry = held.entry
         message = held.queue.delivered(entry)
         self.message = message if kept else replace(message, body=b"")
@@ -48,10 +48,10 @@ class MemoryDelivery:
         return f"<delivery {self.tag} of {self.queue!r}>"
 
 
-class Held:
+class UnackedEntry:
     """An unacknowledged entry, with its queue and the consumer whose limit it counts for."""
 
-    def __init__(self, queue: MemoryQueue | MemoryStream, entry: Entry, consumer: Consumer | None) -> None:
+    def __init__(self, queue: MemoryQueue | MemoryStream, entry: QueueEntry, consumer: MemoryConsumer | None) -> None:
         self.queue = queue
         self.entry = entry
         self.consumer = consumer
@@ -64,13 +64,13 @@ class MemoryChannel:
         self._server = server
         self._prefetch = prefetch
         self._tags = count(1)
-        self._held: dict[int, Held] = {}
-        self._consuming: dict[str, tuple[MemoryQueue | MemoryStream, Consumer]] = {}
+        self._held: dict[int, UnackedEntry] = {}
+        self._consuming: dict[str, tuple[MemoryQueue | MemoryStream, MemoryConsumer]] = {}
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         routing_key = short("routing key", routing_key)
-        carried = as_carried(message)
+        carried = as_transmitted(message)
         await self._turn("the channel was lost while publishing; the message may be stored")
         if not self._server.has_exchange(exchange):
             self._refuse(PublishRefused(f"there is no exchange {exchange!r}"))
@@ -80,17 +80,17 @@ class MemoryChannel:
         await self._turn(f"the channel was lost while reading queue {queue!r}")
         source = self._queue(queue)
         entry = source.take()
-        return None if entry is None else self._hold(Held(source, entry, None), keep)
+        return None if entry is None else self._hold(UnackedEntry(source, entry, None), keep)
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
         await self._turn(f"the channel was lost while starting to consume queue {queue!r}")
         source = self._queue(queue)
         tag = new_id()
 
-        def hand_over(entry: Entry) -> None:
-            on_delivery(self._hold(Held(source, entry, consumer), keep))
+        def hand_over(entry: QueueEntry) -> None:
+            on_delivery(self._hold(UnackedEntry(source, entry, consumer), keep))
 
-        consumer = Consumer(self._prefetch, hand_over, self._lose_consumer)
+        consumer = MemoryConsumer(self._prefetch, hand_over, self._lose_consumer)
         source.add(consumer, arguments or {})
         self._consuming[tag] = (source, consumer)
         return tag
@@ -106,7 +106,7 @@ class MemoryChannel:
 
     async def ack(self, tag: int) -> None:
         """Acknowledge a delivery, for `Delivery.ack`."""
-        if (held := await self._let_go(tag)) is not None:
+        if (held := await self._remove_unacked(tag)) is not None:
             held.queue.settled(held.entry)
 
     async def ack_through(self, delivery: Delivery) -> None:
@@ -122,19 +122,19 @@ class MemoryChannel:
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
         """Reject a delivery, for `Delivery.reject` and `Delivery.give_back`."""
-        if (held := await self._let_go(tag)) is not None:
+        if (held := await self._remove_unacked(tag)) is not None:
             if requeue:
                 held.queue.put_back([held.entry])
             else:
                 held.queue.rejected(held.entry)
 
-    async def _let_go(self, tag: int) -> Held | None:
+    async def _remove_unacked(self, tag: int) -> UnackedEntry | None:
         await self._turn("the channel was lost before the message was acknowledged; the broker delivers it again")
         held = self._held.pop(tag, None)
         if held is None:
             self.close(f"delivery {tag} was acknowledged twice")
         elif held.consumer is not None:
-            held.consumer.in_hand -= 1
+            held.consumer.unacked -= 1
         return held
 
     def close(self, why: str) -> None:
@@ -157,7 +157,7 @@ class MemoryChannel:
         self.close(str(error))
         raise error
 
-    def _hold(self, held: Held, keep: Keep) -> MemoryDelivery:
+    def _hold(self, held: UnackedEntry, keep: Keep) -> MemoryDelivery:
         tag = next(self._tags)
         self._held[tag] = held
         message = held.entry.message
@@ -174,7 +174,7 @@ class MemoryChannel:
             raise ChannelLost(f"{lost}: {self._end.result()}")
 
 
-def as_carried(message: Message) -> Message:
+def as_transmitted(message: Message) -> Message:
     """The message as AMQP would carry it, so that both brokers deliver the same. Raises `PublishRefused` for a message that AMQP cannot carry."""
     texts: dict[str, Any] = short_properties(message)
     return replace(

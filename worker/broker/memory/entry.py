@@ -11,7 +11,7 @@ from worker.core.message import Message
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class QueueEntry:
     """One message. `number`: its order in a queue, its offset in a stream. `deadline`: on the loop's clock. `returned`: how often it came back unacked."""
 
     message: Message
@@ -23,21 +23,21 @@ class Entry:
 
 
 @dataclass(slots=True, eq=False)
-class Consumer:
-    """A consumer. `hand_over` gives an entry to its channel; `lost` informs the channel that the broker cancelled it. `limit` 0: no limit."""
+class MemoryConsumer:
+    """A consumer. `deliver` gives an entry to its channel; `on_cancelled` informs the channel that the broker cancelled it. `limit` 0: no limit."""
 
     limit: int
-    hand_over: Callable[[Entry], None]
-    lost: Callable[[str], None]
-    in_hand: int = 0
+    deliver: Callable[[QueueEntry], None]
+    on_cancelled: Callable[[str], None]
+    unacked: int = 0
     position: int = 0
 
     @property
     def has_room(self) -> bool:
-        return not self.limit or self.in_hand < self.limit
+        return not self.limit or self.unacked < self.limit
 
 
-def dead_letter(entry: Entry, queue: str, reason: str) -> Message:
+def dead_letter(entry: QueueEntry, queue: str, reason: str) -> Message:
     """The message of a dead-lettered entry: without its time to live, and with its deaths counted in the headers as RabbitMQ does."""
     headers = dict(entry.message.headers)
     deaths: list[dict[str, Any]] = [dict(death) for death in headers.get("x-death", [])]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from worker.broker.memory.entry import Consumer, Entry, dead_letter
+from worker.broker.memory.entry import MemoryConsumer, QueueEntry, dead_letter
 from worker.core.errors import PublishRefused
 from worker.core.message import Message
 
@@ -24,8 +24,8 @@ class MemoryQueue:
         self.name = name
         self.arguments = dict(arguments)
         self._route = route
-        self._ready: deque[Entry] = deque()
-        self._consumers: deque[Consumer] = deque()
+        self._ready: deque[QueueEntry] = deque()
+        self._consumers: deque[MemoryConsumer] = deque()
         self._undelivered: list[tuple[Message, str]] = []
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -50,51 +50,51 @@ class MemoryQueue:
             if self.arguments.get("x-overflow") == "reject-publish":
                 raise PublishRefused(f"the broker refused a message to queue {self.name!r}: a queue is full or cannot be reached")
             while self._ready and len(self._ready) >= self._max_length:
-                self._bury(self._ready.popleft(), "maxlen")
+                self._dead_letter(self._ready.popleft(), "maxlen")
         lifetimes = [seconds for seconds in (message.expiration, self._lifetime and self._lifetime / 1000) if seconds is not None]
         deadline = asyncio.get_running_loop().time() + min(lifetimes) if lifetimes else None
-        self._ready.append(Entry(message, exchange, routing_key, self._next, deadline))
+        self._ready.append(QueueEntry(message, exchange, routing_key, self._next, deadline))
         self._next += 1
         self._wake()
 
-    def take(self) -> Entry | None:
+    def take(self) -> QueueEntry | None:
         self._expire()
         entry = self._ready.popleft() if self._ready else None
         self._arm()
         return entry
 
-    def put_back(self, entries: Iterable[Entry]) -> None:
+    def put_back(self, entries: Iterable[QueueEntry]) -> None:
         """Return unacknowledged entries to their old places. An entry that came back too often is dead-lettered."""
         kept = []
         for entry in entries:
             entry.returned += 1
             if self._limit is not None and entry.returned > self._limit:
-                self._bury(entry, "delivery_limit")
+                self._dead_letter(entry, "delivery_limit")
             else:
                 kept.append(entry)
         self._ready = deque(sorted([*kept, *self._ready], key=lambda entry: entry.number))
         self._wake()
 
-    def settled(self, _: Entry) -> None:
+    def settled(self, _: QueueEntry) -> None:
         """Note that an entry was acknowledged: its consumer may have room again."""
         self._wake()
 
-    def rejected(self, entry: Entry) -> None:
+    def rejected(self, entry: QueueEntry) -> None:
         """Dead-letter a rejected entry."""
-        self._bury(entry, "rejected")
+        self._dead_letter(entry, "rejected")
         self._wake()
 
-    def delivered(self, entry: Entry) -> Message:
+    def delivered(self, entry: QueueEntry) -> Message:
         """The message as a consumer gets it."""
         if self.arguments.get("x-queue-type") != "quorum":
             return entry.message
         return replace(entry.message, headers=dict(entry.message.headers) | {"x-delivery-count": entry.returned})
 
-    def add(self, consumer: Consumer, _: Mapping[str, Any]) -> None:
+    def add(self, consumer: MemoryConsumer, _: Mapping[str, Any]) -> None:
         self._consumers.append(consumer)
         self._wake()
 
-    def remove(self, consumer: Consumer) -> None:
+    def remove(self, consumer: MemoryConsumer) -> None:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
 
@@ -103,7 +103,7 @@ class MemoryQueue:
         self._ready.clear()
         self._undelivered.clear()
         for consumer in list(self._consumers):
-            consumer.lost("the broker cancelled a consumer, its queue may be gone")
+            consumer.on_cancelled("the broker cancelled a consumer, its queue may be gone")
         self._consumers.clear()
 
     def purge(self) -> int:
@@ -123,12 +123,12 @@ class MemoryQueue:
         self._expire()
         while self._ready and (consumer := self._free_consumer()):
             entry = self._ready.popleft()
-            consumer.in_hand += 1
-            consumer.hand_over(entry)
+            consumer.unacked += 1
+            consumer.deliver(entry)
             self._expire()
         self._arm()
 
-    def _free_consumer(self) -> Consumer | None:
+    def _free_consumer(self) -> MemoryConsumer | None:
         for _ in range(len(self._consumers)):
             consumer = self._consumers[0]
             self._consumers.rotate(-1)
@@ -140,7 +140,7 @@ class MemoryQueue:
         """Dead-letter expired entries at the head only: an entry with a long lifetime holds up the entries behind it."""
         now = asyncio.get_running_loop().time()
         while self._ready and (deadline := self._ready[0].deadline) is not None and deadline <= now:
-            self._bury(self._ready.popleft(), "expired")
+            self._dead_letter(self._ready.popleft(), "expired")
 
     def _arm(self) -> None:
         """Set the timer: to the expiry of the head, or to a soon retry while a dead letter waits for its target."""
@@ -152,22 +152,22 @@ class MemoryQueue:
         if self._ready and (deadline := self._ready[0].deadline) is not None:
             moments.append(deadline)
         if moments:
-            self._timer = loop.call_at(min(moments), self._ring)
+            self._timer = loop.call_at(min(moments), self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         self._expire()
         waiting, self._undelivered = self._undelivered, []
         for message, routing_key in waiting:
-            self._hand_on(message, routing_key)
+            self._publish_dead_letter(message, routing_key)
         self._wake()
 
-    def _bury(self, entry: Entry, reason: str) -> None:
+    def _dead_letter(self, entry: QueueEntry, reason: str) -> None:
         if "x-dead-letter-exchange" in self.arguments:
             routing_key = self.arguments.get("x-dead-letter-routing-key", entry.routing_key)
-            self._hand_on(dead_letter(entry, self.name, reason), routing_key)
+            self._publish_dead_letter(dead_letter(entry, self.name, reason), routing_key)
 
-    def _hand_on(self, message: Message, routing_key: str) -> None:
+    def _publish_dead_letter(self, message: Message, routing_key: str) -> None:
         taken = self._route(message, self.arguments["x-dead-letter-exchange"], routing_key)
         if not taken and self.arguments.get("x-dead-letter-strategy") == "at-least-once":
             self._undelivered.append((message, routing_key))

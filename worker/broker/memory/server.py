@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.stream import MemoryStream
 from worker.broker.memory.topics import MATCHING
-from worker.broker.mismatch import Difference, absent, mismatch
+from worker.broker.mismatch import TopologyDifference, absent, mismatch
 from worker.core.errors import PublishRefused, Unroutable
 from worker.core.message import Message
 from worker.core.topology import ExchangeType, Queue, Topology
 
 
-class Attached(Protocol):
+class ServerAttachment(Protocol):
     def lose(self, why: str) -> None: ...
 
 
@@ -25,8 +25,8 @@ class MemoryServer:
         self._queues: dict[str, MemoryQueue | MemoryStream] = {}
         self._bindings: dict[str, list[tuple[str, str]]] = {}
         self._types: dict[str, ExchangeType] = {}
-        self.attached: set[Attached] = set()
-        self.locks: dict[str, Attached] = {}
+        self.attached: set[ServerAttachment] = set()
+        self.locks: dict[str, ServerAttachment] = {}
 
     def cut(self, why: str = "the connection was cut") -> None:
         """Lose all attachments at once, as when the server stops; queues and messages stay."""
@@ -108,13 +108,13 @@ class MemoryServer:
             return False
         return True
 
-    def _differences(self, queue: Queue) -> list[Difference]:
+    def _differences(self, queue: Queue) -> list[TopologyDifference]:
         existing = self._queues.get(queue.name)
         if existing is None:
             return []
         has, needs = existing.arguments, queue.arguments
         names = sorted(name for name in {*has, *needs} if has.get(name) != needs.get(name))
-        return [Difference("queue", queue.name, name, text(has.get(name)), text(needs.get(name))) for name in names]
+        return [TopologyDifference("queue", queue.name, name, text(has.get(name)), text(needs.get(name))) for name in names]
 
 
 def text(value: Any) -> str | None:

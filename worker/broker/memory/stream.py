@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from worker.broker.memory.entry import Consumer, Entry
+from worker.broker.memory.entry import MemoryConsumer, QueueEntry
 from worker.core.errors import ChannelLost
 from worker.core.message import Message
 
@@ -18,11 +18,11 @@ class MemoryStream:
     def __init__(self, name: str, arguments: Mapping[str, Any]) -> None:
         self.name = name
         self.arguments = dict(arguments)
-        self._log: deque[Entry] = deque()
+        self._log: deque[QueueEntry] = deque()
         self._first = 0
         self._size = 0
         self._max_bytes: int | None = arguments.get("x-max-length-bytes")
-        self._consumers: list[Consumer] = []
+        self._consumers: list[MemoryConsumer] = []
         self._dispatching = False
 
     @property
@@ -34,31 +34,31 @@ class MemoryStream:
         return len(self._consumers)
 
     def put(self, message: Message, exchange: str, routing_key: str) -> None:
-        self._log.append(Entry(message, exchange, routing_key, self._first + len(self._log)))
+        self._log.append(QueueEntry(message, exchange, routing_key, self._first + len(self._log)))
         self._size += len(message.body)
         while self._max_bytes is not None and len(self._log) > 1 and self._size - len(self._log[0].message.body) >= self._max_bytes:
             self._size -= len(self._log.popleft().message.body)
             self._first += 1
         self._wake()
 
-    def take(self) -> Entry | None:
+    def take(self) -> QueueEntry | None:
         raise ChannelLost(f"queue {self.name!r} is a stream: it is consumed, not got from")
 
-    def put_back(self, entries: Iterable[Entry]) -> None:
+    def put_back(self, entries: Iterable[QueueEntry]) -> None:
         """Do nothing: a stream keeps all messages anyway."""
 
-    def settled(self, _: Entry) -> None:
+    def settled(self, _: QueueEntry) -> None:
         self._wake()
 
-    def rejected(self, _: Entry) -> None:
+    def rejected(self, _: QueueEntry) -> None:
         """Make room for more: a stream keeps all messages anyway."""
         self._wake()
 
-    def delivered(self, entry: Entry) -> Message:
+    def delivered(self, entry: QueueEntry) -> Message:
         """The message as a consumer gets it."""
         return replace(entry.message, headers=dict(entry.message.headers) | {"x-stream-offset": entry.number})
 
-    def add(self, consumer: Consumer, arguments: Mapping[str, Any]) -> None:
+    def add(self, consumer: MemoryConsumer, arguments: Mapping[str, Any]) -> None:
         """Add a consumer. Raises `ChannelLost` for one without prefetch, as RabbitMQ does."""
         if not consumer.limit:
             raise ChannelLost(f"consuming stream {self.name!r} needs a prefetch")
@@ -66,7 +66,7 @@ class MemoryStream:
         self._consumers.append(consumer)
         self._wake()
 
-    def remove(self, consumer: Consumer) -> None:
+    def remove(self, consumer: MemoryConsumer) -> None:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
 
@@ -74,7 +74,7 @@ class MemoryStream:
         """Drop all messages and cancel the consumers."""
         self._log.clear()
         for consumer in list(self._consumers):
-            consumer.lost("the broker cancelled a consumer, its queue may be gone")
+            consumer.on_cancelled("the broker cancelled a consumer, its queue may be gone")
         self._consumers.clear()
 
     def _start(self, offset: Any) -> int:
@@ -101,5 +101,5 @@ class MemoryStream:
             while consumer.has_room and consumer.position < self._first + len(self._log):
                 entry = self._log[consumer.position - self._first]
                 consumer.position += 1
-                consumer.in_hand += 1
-                consumer.hand_over(entry)
+                consumer.unacked += 1
+                consumer.deliver(entry)

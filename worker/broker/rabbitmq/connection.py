@@ -37,7 +37,7 @@ class Socket(TransportFactory):
         self._writers.append(writer)
         return reader, writer
 
-    def tear(self) -> None:
+    def abort(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
@@ -86,22 +86,22 @@ class Link:
         return True
 
     @asynccontextmanager
-    async def methods(self, patience: float) -> AsyncIterator[Methods]:
+    async def methods(self, call_timeout: float) -> AsyncIterator[Methods]:
         """A bare channel, for a `RabbitChannel` or for a question that the broker may answer by closing it. Raises `ChannelLost`.
 
         It waits while all channels are open: RabbitMQ closes a connection that opens too many.
         """
-        async with self._free, self._opened(patience) as methods:
+        async with self._free, self._opened(call_timeout) as methods:
             yield methods
 
     @asynccontextmanager
-    async def _opened(self, patience: float) -> AsyncIterator[Methods]:
+    async def _opened(self, call_timeout: float) -> AsyncIterator[Methods]:
         opened: AbstractChannel | None = None
         try:
             with translated("no channel can be opened"):
                 try:
                     opened = self._connection.channel(publisher_confirms=True, on_return_raises=True)
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(call_timeout):
                         await self.while_connected(opened.initialize(), "no channel can be opened")
                     methods = await opened.get_underlay_channel()
                 except TimeoutError as error:
@@ -131,7 +131,7 @@ class Link:
         try:
             await self._leave(self._connection.close())
         except asyncio.CancelledError:
-            self._socket.tear()
+            self._socket.abort()
             raise
 
     async def _leave(self, closing: Awaitable[None]) -> None:
@@ -140,13 +140,13 @@ class Link:
         It continues in the background after its caller stopped waiting: an abandoned channel must not end the connection of the others.
         """
         ending = asyncio.gather(closing, return_exceptions=True)
-        timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._socket.tear)
+        timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._socket.abort)
         ending.add_done_callback(lambda _: timer.cancel())
         await asyncio.wait([ending], timeout=2 * CLOSE_TIMEOUT)
 
 
 @asynccontextmanager
-async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncIterator[Link]:
+async def linked(url: str, name: str, heartbeat: int, call_timeout: float) -> AsyncIterator[Link]:
     """Open a connection. Raises `BrokerUnreachable` with the reason."""
     confirm_every_close()
     address = parse(url)
@@ -156,7 +156,7 @@ async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncI
     connection.kwargs["transport_factory"] = socket
     try:
         with named():
-            await within(connection.connect(), patience, socket)
+            await within(connection.connect(), call_timeout, socket)
     except asyncio.CancelledError as error:
         if asked_to_stop():
             raise
@@ -183,15 +183,15 @@ def confirm_every_close() -> None:
     aiormq.connection.Connection.FRAME_BUFFER_SIZE = NO_LIMIT_OF_FRAMES
 
 
-async def within(connecting: Coroutine[Any, Any, None], patience: float, socket: Socket) -> None:
-    """Connect within `patience` seconds, else raise TimeoutError. After that or a cancellation no socket or task is left."""
+async def within(connecting: Coroutine[Any, Any, None], call_timeout: float, socket: Socket) -> None:
+    """Connect within `call_timeout` seconds, else raise TimeoutError. After that or a cancellation no socket or task is left."""
     task = asyncio.ensure_future(connecting)
     task.add_done_callback(retrieve_error)
     try:
-        done, _ = await asyncio.wait([task], timeout=patience)
+        done, _ = await asyncio.wait([task], timeout=call_timeout)
     finally:
         if not task.done():
-            socket.tear()
+            socket.abort()
             task.cancel()
             await asyncio.wait([task], timeout=CLOSE_TIMEOUT)
     if not done:

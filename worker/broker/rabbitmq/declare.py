@@ -13,7 +13,7 @@ from aiormq.abc import AbstractChannel as Methods
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.commands import Queue as Queues
 
-from worker.broker.mismatch import Difference, absent, mismatch
+from worker.broker.mismatch import TopologyDifference, absent, mismatch
 from worker.broker.rabbitmq.connection import Link
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.core.errors import BrokerError, QueueMissing
@@ -22,28 +22,28 @@ from worker.core.topology import AmqpExchange, Binding, Queue, Topology
 log = structlog.get_logger()
 DIFFERENT = re.compile(r"inequivalent arg '(?P<argument>[^']+)' for .*? in vhost .*?: received (?P<received>.*?) but current is (?P<current>.*)", re.DOTALL)
 QUOTED = re.compile(r"'(?P<text>.*?)'?(?: of type '(?P<type>\w*)'?)?$", re.DOTALL)
-MOST_CHANNELS = 4  # a new quorum queue takes 13 to 20 ms over one channel, a quarter over four, and no less over eight
+MAX_CHANNELS = 4  # a new quorum queue takes 13 to 20 ms over one channel, a quarter over four, and no less over eight
 QUEUES_PER_CHANNEL = 8
 MAX_DIFFERENCES = 20  # of one queue, which has fewer arguments than that
 
 
-async def declare(link: Link, topology: Topology, patience: float) -> None:
+async def declare(link: Link, topology: Topology, call_timeout: float) -> None:
     """Declare as `Broker.declare`, queues and bindings over several channels at once: the broker answers each channel in order."""
-    declarers = [Declarer(link, patience) for _ in range(min(MOST_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
+    declarers = [Declarer(link, call_timeout) for _ in range(min(MAX_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
     try:
         await declarers[0].exchanges(topology)
         queues, bindings = iter(topology.queues), iter(topology.bindings)  # shared: each channel takes the next one
-        await every(declarer.queues(queues) for declarer in declarers)
+        await gather_all(declarer.queues(queues) for declarer in declarers)
         if differences := [difference for declarer in declarers for difference in declarer.differences]:
             raise mismatch(differences)
         if missing := [name for declarer in declarers for name in declarer.missing]:
             raise absent(sorted(missing))
-        await every(declarer.bindings(bindings) for declarer in declarers)
+        await gather_all(declarer.bindings(bindings) for declarer in declarers)
     finally:
-        await every(declarer.close() for declarer in declarers)
+        await gather_all(declarer.close() for declarer in declarers)
 
 
-async def every(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def gather_all(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Wait until all have ended, then raise the first error."""
     for result in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(result, BaseException):
@@ -56,12 +56,12 @@ class Declarer:
     `differences`, `missing`: its findings so far.
     """
 
-    def __init__(self, link: Link, patience: float) -> None:
+    def __init__(self, link: Link, call_timeout: float) -> None:
         self._link = link
-        self._patience = patience
+        self._timeout = call_timeout
         self._opened = AsyncExitStack()
         self._methods: Methods | None = None
-        self.differences: list[Difference] = []
+        self.differences: list[TopologyDifference] = []
         self.missing: list[str] = []
 
     async def close(self) -> None:
@@ -86,7 +86,7 @@ class Declarer:
         for queue in queues:
             if not queue.passive:
                 self.differences += await self._queue(queue)
-            elif await queue_depth(self._link, queue.name, self._patience) is None:
+            elif await queue_depth(self._link, queue.name, self._timeout) is None:
                 self.missing.append(queue.name)
 
     async def bindings(self, bindings: Iterator[Binding]) -> None:
@@ -97,11 +97,11 @@ class Declarer:
         """Declare the exchange if it is missing. Return the type of an existing one if the broker reports that it differs, else None."""
         try:
             async with self._asking(f"declare exchange {exchange.name!r}") as methods:
-                await methods.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True, timeout=self._patience)
-        except Refused as refused:
+                await methods.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True, timeout=self._timeout)
+        except DeclarationRefused as refused:
             found = different("exchange", exchange.name, str(refused))
             return found.existing if found.argument == "type" else None
-        except Forbidden:
+        except DeclarationForbidden:
             if not await self._has_exchange(exchange.name):
                 raise
         return None
@@ -110,16 +110,16 @@ class Declarer:
         """Whether the exchange exists. This check needs no permission."""
         try:
             async with self._asking(f"look for exchange {name!r}") as methods:
-                await methods.exchange_declare(name, passive=True, timeout=self._patience)
+                await methods.exchange_declare(name, passive=True, timeout=self._timeout)
         except BrokerError as error:
             if isinstance(error.__cause__, ChannelNotFoundEntity):
                 return False
             raise
         return True
 
-    async def _queue(self, queue: Queue) -> list[Difference]:
+    async def _queue(self, queue: Queue) -> list[TopologyDifference]:
         """Declare a queue, and return its differences. The broker names only the first one, so ask again with that argument as it exists."""
-        differences: list[Difference] = []
+        differences: list[TopologyDifference] = []
         properties: dict[str, Any] = {"durable": True, "exclusive": False, "auto_delete": False}
         arguments = dict(queue.arguments)
         while len(differences) < MAX_DIFFERENCES:
@@ -138,24 +138,24 @@ class Declarer:
         """Declare a queue. Return an empty text when it exists as declared, else the broker's answer."""
         try:
             async with self._asking(f"declare queue {name!r}") as methods:
-                await methods.queue_declare(name, arguments=dict(arguments), timeout=self._patience, **properties)
-        except Refused as refused:
+                await methods.queue_declare(name, arguments=dict(arguments), timeout=self._timeout, **properties)
+        except DeclarationRefused as refused:
             return str(refused)
-        except Forbidden:
-            if await queue_depth(self._link, name, self._patience) is None:
+        except DeclarationForbidden:
+            if await queue_depth(self._link, name, self._timeout) is None:
                 raise
             log.warning("queue.unverified", queue=name, reason="the broker's user may not declare it, so its arguments cannot be compared")
         return ""
 
     async def _bind(self, binding: Binding) -> None:
         async with self._asking(f"bind queue {binding.queue!r} to exchange {binding.exchange!r}") as methods:
-            await methods.queue_bind(binding.queue, binding.exchange, binding.routing_key, timeout=self._patience)
+            await methods.queue_bind(binding.queue, binding.exchange, binding.routing_key, timeout=self._timeout)
 
     @asynccontextmanager
     async def _asking(self, doing: str) -> AsyncIterator[Methods]:
-        """The channel for one question. Raises `Refused`, `Forbidden`, `QueueMissing` or `ChannelLost`."""
+        """The channel for one question. Raises `DeclarationRefused`, `DeclarationForbidden`, `QueueMissing` or `ChannelLost`."""
         if self._methods is None:
-            self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
+            self._methods = await self._opened.enter_async_context(self._link.methods(self._timeout))
         try:
             with translated(f"the broker was lost when asked to {doing}"):
                 yield self._methods
@@ -164,29 +164,29 @@ class Declarer:
             await self._opened.aclose()
             said = error.__cause__
             if isinstance(said, ChannelPreconditionFailed):
-                raise Refused(explain(said)) from error
+                raise DeclarationRefused(explain(said)) from error
             if isinstance(said, ChannelAccessRefused):
-                raise Forbidden(f"the broker's user may not {doing}: {explain(said)}; `halo-worker permissions` prints what it needs") from error
+                raise DeclarationForbidden(f"the broker's user may not {doing}: {explain(said)}; `halo-worker permissions` prints what it needs") from error
             raise
 
 
-class Refused(BrokerError):
+class DeclarationRefused(BrokerError):
     """The existing queue or exchange differs from the declaration."""
 
 
-class Forbidden(BrokerError):
+class DeclarationForbidden(BrokerError):
     """The broker's user lacks the permission."""
 
 
-async def queue_depth(link: Link, queue: str, patience: float) -> int | None:
+async def queue_depth(link: Link, queue: str, call_timeout: float) -> int | None:
     """The number of ready messages, None when there is no such queue."""
-    found = await inspected(link, queue, patience)
+    found = await inspect_queue(link, queue, call_timeout)
     return None if found is None else found.message_count or 0
 
 
-async def inspected(link: Link, queue: str, patience: float) -> Queues.DeclareOk | None:
+async def inspect_queue(link: Link, queue: str, call_timeout: float) -> Queues.DeclareOk | None:
     """The broker's counts of a queue, None when it does not exist; over a separate channel."""
-    inspector = Inspector(link, patience)
+    inspector = Inspector(link, call_timeout)
     try:
         return await inspector.ask(queue)
     finally:
@@ -196,9 +196,9 @@ async def inspected(link: Link, queue: str, patience: float) -> Queues.DeclareOk
 class Inspector:
     """Asks about queues over one channel, one question after the other. The broker closes it for a missing queue; then the inspector opens it again."""
 
-    def __init__(self, link: Link, patience: float) -> None:
+    def __init__(self, link: Link, call_timeout: float) -> None:
         self._link = link
-        self._patience = patience
+        self._timeout = call_timeout
         self._turn = asyncio.Lock()
         self._opened = AsyncExitStack()
         self._methods: Methods | None = None
@@ -208,11 +208,11 @@ class Inspector:
         async with self._turn:
             if self._methods is None or self._methods.is_closed:
                 await self._opened.aclose()
-                self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
+                self._methods = await self._opened.enter_async_context(self._link.methods(self._timeout))
             found = None
             try:
                 with translated(f"the broker was lost while asking for queue {queue!r}"):
-                    found = await self._methods.queue_declare(queue, passive=True, timeout=self._patience)
+                    found = await self._methods.queue_declare(queue, passive=True, timeout=self._timeout)
             except QueueMissing:
                 return None
             finally:
@@ -229,26 +229,26 @@ class Inspector:
         await self._opened.aclose()
 
 
-def different(kind: str, name: str, said: str) -> Difference:
+def different(kind: str, name: str, text: str) -> TopologyDifference:
     """The difference in the broker's refusal, whose text is at most 255 bytes long and may be cut."""
-    found = DIFFERENT.search(said)
+    found = DIFFERENT.search(text)
     if found is None:
-        return Difference(kind, name, "", said, None)
-    return Difference(kind, name, found["argument"], plain(found["current"]), plain(found["received"]))
+        return TopologyDifference(kind, name, "", text, None)
+    return TopologyDifference(kind, name, found["argument"], readable_value(found["current"]), readable_value(found["received"]))
 
 
-def plain(told: str) -> str | None:
+def readable_value(text: str) -> str | None:
     """The value in the broker's words: 5 for `the value '5' of type 'long'`, None for `none`."""
-    found = QUOTED.search(told)
+    found = QUOTED.search(text)
     return found["text"] if found else None
 
 
-def adopt(said: str, properties: dict[str, Any], arguments: dict[str, Any]) -> bool:
+def adopt(text: str, properties: dict[str, Any], arguments: dict[str, Any]) -> bool:
     """Change the next declaration to the existing value. False when the broker's text does not show it."""
-    found = DIFFERENT.search(said)
+    found = DIFFERENT.search(text)
     if found is None:
         return False
-    argument, current = found["argument"], plain(found["current"])
+    argument, current = found["argument"], readable_value(found["current"])
     if argument in properties:
         properties[argument] = current == "true"
     elif current is None:

@@ -13,28 +13,28 @@ from worker.broker.amqp_types import SHORT_MAX
 from worker.core.message import UNREADABLE_HEADERS
 
 UNREADABLE = UNREADABLE_HEADERS
-MOST_VALUES = 2000
-FEW_BYTES = 2 * MOST_VALUES  # a value takes two bytes at least, with its name or in a list
-TOO_MANY = f"more than {MOST_VALUES:,} values"
-MOST_DEPTH = 100  # more than copies hold, and few enough to walk through a value, or write it as JSON, within Python's recursion limit
-TOO_DEEP = f"values nested more than {MOST_DEPTH} levels deep"
+MAX_VALUES = 2000
+FEW_BYTES = 2 * MAX_VALUES  # a value takes two bytes at least, with its name or in a list
+TOO_MANY = f"more than {MAX_VALUES:,} values"
+MAX_DEPTH = 100  # more than copies hold, and few enough to walk through a value, or write it as JSON, within Python's recursion limit
+TOO_DEEP = f"values nested more than {MAX_DEPTH} levels deep"
 SIZED, NESTED = frozenset({b"S", b"x", b"A", b"F"}), frozenset({b"A", b"F"})
 WIDTHS = {b"t": 1, b"b": 1, b"B": 1, b"s": 2, b"u": 2, b"I": 4, b"i": 4, b"l": 8, b"L": 8, b"f": 4, b"d": 8, b"D": 5, b"T": 8, b"V": 0, b"\x00": 0}
 
 
 class TooDeep(ValueError):
-    """A value is nested deeper than `MOST_DEPTH`."""
+    """A value is nested deeper than `MAX_DEPTH`."""
 
 
 class Nesting:
-    """Reads the arrays and tables inside a header table, down to `MOST_DEPTH`. pamqp reads down to Python's recursion limit; later code reaches it sooner."""
+    """Reads the arrays and tables inside a header table, down to `MAX_DEPTH`. pamqp reads down to Python's recursion limit; later code reaches it sooner."""
 
     def __init__(self) -> None:
         self._depth = 0
 
     def read(self, decoder: Callable[[bytes], tuple[int, FieldValue]], value: bytes) -> tuple[int, FieldValue]:
         """Raises `TooDeep`."""
-        if self._depth == MOST_DEPTH:
+        if self._depth == MAX_DEPTH:
             raise TooDeep
         self._depth += 1
         try:
@@ -60,7 +60,7 @@ def read_leniently() -> None:
 
 def timestamp(value: bytes) -> tuple[int, FieldValue]:
     """The timestamp; None when it lies outside Python's calendar."""
-    return reading(pamqp.decode.timestamp, value, (8, None))
+    return lenient(pamqp.decode.timestamp, value, (8, None))
 
 
 def short_text(value: bytes) -> tuple[int, str]:
@@ -78,7 +78,7 @@ def table(value: bytes) -> tuple[int, FieldValue]:
     if end > FEW_BYTES and has_too_many(value[:end]):
         return end, {UNREADABLE: TOO_MANY}
     try:
-        return reading(named_values, value, (end, marked))
+        return lenient(named_values, value, (end, marked))
     except TooDeep:
         return end, {UNREADABLE: TOO_DEEP}
 
@@ -99,7 +99,7 @@ def named_values(value: bytes) -> tuple[int, FieldValue]:
 
 
 def has_too_many(table: bytes) -> bool:
-    """Whether a header table has more than `MOST_VALUES` values. False for a table that is cut or has an unknown type: `table` reports that.
+    """Whether a header table has more than `MAX_VALUES` values. False for a table that is cut or has an unknown type: `table` reports that.
 
     pamqp copies the rest of the table for each value: reading one of 118,000 takes half a second.
     """
@@ -113,7 +113,7 @@ def has_too_many(table: bytes) -> bool:
                 continue
             at += 1 + table[at] if named else 0
             kind, at, count = table[at : at + 1], at + 1, count + 1
-            if count > MOST_VALUES:
+            if count > MAX_VALUES:
                 return True
             if kind in SIZED:
                 size = Struct.integer.unpack_from(table, at)[0]
@@ -129,7 +129,7 @@ def has_too_many(table: bytes) -> bool:
     return False
 
 
-def reading(decoder: Callable[[bytes], tuple[int, FieldValue]], value: bytes, otherwise: tuple[int, FieldValue]) -> tuple[int, FieldValue]:
+def lenient(decoder: Callable[[bytes], tuple[int, FieldValue]], value: bytes, otherwise: tuple[int, FieldValue]) -> tuple[int, FieldValue]:
     try:
         return decoder(value)
     except TooDeep:

@@ -76,10 +76,10 @@ class Links:
 
 
 @asynccontextmanager
-async def linked_as_needed(url: str, name: str, kind: str, heartbeat: int, patience: float) -> AsyncIterator[Links]:
+async def linked_as_needed(url: str, name: str, kind: str, heartbeat: int, call_timeout: float) -> AsyncIterator[Links]:
     """Open the first connection, and more as they are needed. Raises `BrokerUnreachable` with the reason."""
-    async with linked(url, f"{name} ({kind})", heartbeat, patience) as first:
-        links = Links(first, lambda number: linked(url, f"{name} ({kind} {number})", heartbeat, patience))
+    async with linked(url, f"{name} ({kind})", heartbeat, call_timeout) as first:
+        links = Links(first, lambda number: linked(url, f"{name} ({kind} {number})", heartbeat, call_timeout))
         try:
             yield links
         finally:

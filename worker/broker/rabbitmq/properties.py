@@ -13,8 +13,8 @@ from worker.core.message import Message
 PERSISTENT = 2
 
 
-def to_properties(message: Message, room: int = MAX_HEADERS) -> Basic.Properties:
-    """The AMQP properties of a message. `room`: bytes for headers. Raises `Unpublishable` when AMQP cannot carry them."""
+def to_properties(message: Message, max_bytes: int = MAX_HEADERS) -> Basic.Properties:
+    """The AMQP properties of a message. `max_bytes`: bytes for headers. Raises `Unpublishable` when AMQP cannot carry them."""
     texts = short_properties(message)
     return Basic.Properties(
         message_id=texts["message_id"],
@@ -25,7 +25,7 @@ def to_properties(message: Message, room: int = MAX_HEADERS) -> Basic.Properties
         message_type=texts["type"],
         app_id=texts["app_id"],
         priority=message.priority,
-        headers=to_table(message.headers, room) or None,
+        headers=to_table(message.headers, max_bytes) or None,
         delivery_mode=PERSISTENT,
         expiration=None if message.expiration is None else str(to_milliseconds(message.expiration)),
         timestamp=to_moment(message.timestamp),

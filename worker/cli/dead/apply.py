@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LettersLocked, Orphaned, Work, discarding, replaying, settle
+from worker.app.letters.letter_operations import LOCKED, LetterOperation, LettersLocked, OrphanedQueue, discard_operation, replay_operation, settle
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.context import UsageError, attached, confirm, open_context, progress_bar, required_selection, scan
 from worker.cli.dead.inspect import MAX_LISTED, by_class, letter_count, letter_object, print_letters, print_unreadable
@@ -40,8 +40,8 @@ def replay_letters(
     """
     context = open_context(route, environment)
     try:
-        work = replaying(context, None if verdict is None else Verdict(verdict))
-    except Orphaned as error:
+        work = replay_operation(context, None if verdict is None else Verdict(verdict))
+    except OrphanedQueue as error:
         raise UsageError(str(error)) from None
     return run_work(context, work, required_selection(ids, where, everything=everything), options)
 
@@ -49,16 +49,16 @@ def replay_letters(
 def discard_letters(route: str, ids: Sequence[str], where: str | None, environment: Mapping[str, str], *, everything: bool, options: ApplyOptions) -> int:
     """Returns the exit code: 0 if all selected letters are deleted. Raises as `replay_letters`."""
     context = open_context(route, environment)
-    return run_work(context, discarding(context), required_selection(ids, where, everything=everything), options)
+    return run_work(context, discard_operation(context), required_selection(ids, where, everything=everything), options)
 
 
-def run_work(context: LettersContext, work: Work, selection: Selection, options: ApplyOptions) -> int:
+def run_work(context: LettersContext, work: LetterOperation, selection: Selection, options: ApplyOptions) -> int:
     if not (options.yes or options.dry_run or sys.stdin.isatty()):
         raise UsageError(f"standard input is not a terminal, so the command cannot ask: add --yes to {work.verb} the letters, or --dry-run to list them")
     return asyncio.run(apply(context, work, selection, options))
 
 
-async def apply(context: LettersContext, work: Work, selection: Selection, options: ApplyOptions) -> int:
+async def apply(context: LettersContext, work: LetterOperation, selection: Selection, options: ApplyOptions) -> int:
     async with (
         attached(context) as broker,
         context.evaluator() as evaluator,
@@ -99,7 +99,7 @@ def describe_selection(context: LettersContext, selector: LetterSelector) -> str
     return "; ".join(parts)
 
 
-def report_dry_run(context: LettersContext, work: Work, selector: LetterSelector, options: ApplyOptions) -> int:
+def report_dry_run(context: LettersContext, work: LetterOperation, selector: LetterSelector, options: ApplyOptions) -> int:
     """Prints what the command would do, and returns the exit code."""
     if options.as_json:
         letters = [letter_object(each.letter, each.dead_queue.name, selector.now) | {"plan": plan_name(work, each.plan)} for each in selector.chosen]
@@ -110,7 +110,7 @@ def report_dry_run(context: LettersContext, work: Work, selector: LetterSelector
     return 0
 
 
-def plan_name(work: Work, plan: ReplayPlan | None) -> str:
+def plan_name(work: LetterOperation, plan: ReplayPlan | None) -> str:
     match plan:
         case None:
             return work.verb

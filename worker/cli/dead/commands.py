@@ -37,11 +37,11 @@ def dead_list(
     as_json: AsJson = False,
 ) -> int:
     """List dead letters, and count them by class; without ROUTE those of all routes. Changes nothing."""
-    from worker.cli.dead.everywhere import list_everywhere
+    from worker.cli.dead.all_routes import list_all_routes
     from worker.cli.dead.inspect import list_letters
 
     if route is None:
-        return list_everywhere(where, limit, os.environ, as_json=as_json)
+        return list_all_routes(where, limit, os.environ, as_json=as_json)
     return list_letters(route, ids or [], where, limit, os.environ, as_json=as_json)
 
 

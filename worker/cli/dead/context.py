@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from worker.app.letters.context import LettersContext
 from worker.broker.open import MEMORY, open_broker
-from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors
+from worker.cli.valid_definitions import load_routes_with_warning
 from worker.config.expressions import compile_condition
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem
@@ -57,7 +57,7 @@ def open_context(route: str | None, environment: Mapping[str, str]) -> LettersCo
     """`route` None: all routes. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure("warning", settings.log_format)
-    routes = routes_with(None if route is None or "." in route or route == UNROUTED else route, settings, environment)
+    routes = load_routes_with_warning(None if route is None or "." in route or route == UNROUTED else route, settings, environment)
     dead_queues = all_dead_queues(routes) if route is None else dead_queues_of(routes, route)
     if settings.amqp_url.get_secret_value().startswith(MEMORY):
         raise UsageError("memory:// exists within one process and holds no letters: set the URL of the broker that the worker uses", "WORKER_AMQP_URL")

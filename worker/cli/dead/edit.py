@@ -18,7 +18,7 @@ import orjson
 from rich.text import Text
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.settling import LOCKED, LettersLocked, editing, settle
+from worker.app.letters.letter_operations import LOCKED, LettersLocked, edit_operation, settle
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.apply import ApplyOptions
 from worker.cli.dead.context import UsageError, attached, confirm, open_context, scan, selection
@@ -58,7 +58,7 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
             raise LettersLocked(LOCKED)
         selector = LetterSelector(selection((letter,), None), context.clock.now(), context.codec, keep=2, bodies=True)
         await scan(context, broker, selector)
-        found = the_one(selector)
+        found = selected_letter(selector)
         before = decoded_body(found.message) if found.message is not None else None
         after = read_back(before, changes, file, os.environ)
         body = encode(after)
@@ -70,11 +70,11 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
             for line in difference:
                 output().print(Text(printable(line), style=STYLES.get(line[:1], "")), soft_wrap=True)
         if options.dry_run:
-            return told(context, found, difference, 0, options, "would be edited; nothing was changed (--dry-run)")
+            return report_edit(context, found, difference, 0, options, "would be edited; nothing was changed (--dry-run)")
         if not options.yes and not await confirm(f"Edit letter {found.letter.id} of {context.route}?"):
             errors().print("nothing was changed")
             return 1
-        work = editing(context, found.dead_queue, body)
+        work = edit_operation(context, found.dead_queue, body)
         async with context.evaluator() as evaluator:
             tally, error = await settle(context, broker, evaluator, work, selector.fingerprints, (), asyncio.Event())
         if error:
@@ -82,10 +82,10 @@ async def edit(context: LettersContext, letter: str, changes: Sequence[str], fil
         if not tally.removed:
             errors().print("nothing was changed: " + ("; ".join(kept.reason for kept in tally.kept) or "the letter is gone"), soft_wrap=True)
             return 1
-        return told(context, found, difference, 0, options, f"edited; replay it with `halo-worker dead replay {context.route} {found.letter.id}`")
+        return report_edit(context, found, difference, 0, options, f"edited; replay it with `halo-worker dead replay {context.route} {found.letter.id}`")
 
 
-def the_one(selector: LetterSelector) -> SelectedLetter:
+def selected_letter(selector: LetterSelector) -> SelectedLetter:
     """Return the one selected letter, complete. Raises `UsageError`."""
     if selector.count != 1:
         raise UsageError(f"{selector.count} letters have this id: an edit takes one; discard the others first")
@@ -98,7 +98,7 @@ def the_one(selector: LetterSelector) -> SelectedLetter:
 def read_back(before: Any, changes: Sequence[str], file: Path | None, environment: Mapping[str, str]) -> Any:
     """Return the new body. Raises `UsageError`."""
     if changes:
-        return changed(before, changes)
+        return apply_changes(before, changes)
     if file is not None:
         try:
             text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
@@ -125,7 +125,7 @@ def parsed(text: bytes, place: str) -> Any:
         raise UsageError(f"the new body is not JSON: {error}", place) from None
 
 
-def changed(before: Any, changes: Sequence[str]) -> Any:
+def apply_changes(before: Any, changes: Sequence[str]) -> Any:
     """Return the body with every `PATH=VALUE` applied in order. Raises `UsageError`."""
     after = before
     for change in changes:
@@ -158,16 +158,16 @@ def value_of(text: str) -> Any:
 
 def lines_of(before: Any, after: Any) -> list[str]:
     """Return the difference, with likely secrets masked. If only a secret changed, the lines still show that there is a change."""
-    old, new = ([] if each is None else shown(redacted(each, MAX_DEPTH)) for each in (before, after))
+    old, new = ([] if each is None else display_lines(redacted(each, MAX_DEPTH)) for each in (before, after))
     lines = list(unified_diff(old, new, "letter", "edited", lineterm=""))
     return lines or ([] if dumps(before) == dumps(after) else ["(a masked value changes)"])
 
 
-def shown(value: Any) -> list[str]:
+def display_lines(value: Any) -> list[str]:
     return (value if isinstance(value, str) else dumps(value, orjson.OPT_INDENT_2).decode()).splitlines()
 
 
-def told(context: LettersContext, found: SelectedLetter, difference: Sequence[str], code: int, options: ApplyOptions, sentence: str) -> int:
+def report_edit(context: LettersContext, found: SelectedLetter, difference: Sequence[str], code: int, options: ApplyOptions, sentence: str) -> int:
     if options.as_json:
         write_json({"route": context.route, "id": found.letter.id, "dry_run": options.dry_run, "difference": list(difference)})
     else:

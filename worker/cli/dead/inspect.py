@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from worker.app.letters.context import LettersContext
-from worker.app.letters.shown import headers_and_body, properties
+from worker.app.letters.presentation import headers_and_body, properties
 from worker.cli.call import one_line, pretty
 from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.context import attached, open_context, required_selection, scan, selection
@@ -31,7 +31,7 @@ def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int |
     context = open_context(route, environment)
     keep = (None if as_json else MAX_LISTED) if limit is None else limit or None
     selector = LetterSelector(selection(tuple(ids), where), context.clock.now(), context.codec, keep=keep)
-    others = asyncio.run(scanned(context, selector))
+    others = asyncio.run(scan_all(context, selector))
     if as_json:
         counts = {"total": len(selector.ids), "chosen": selector.count, "classes": dict(selector.classes), "replayed": selector.replayed}
         letters = [letter_object(each.letter, each.dead_queue.name, selector.now) for each in selector.chosen]
@@ -49,7 +49,7 @@ def show_letters(
     """Returns the exit code: 1 if there is no letter. Raises as `list_letters`."""
     context = open_context(route, environment)
     selector = LetterSelector(required_selection(ids, where, everything=everything), context.clock.now(), context.codec, keep=limit, bodies=True)
-    asyncio.run(scanned(context, selector))
+    asyncio.run(scan_all(context, selector))
     chosen = [(found, found.message) for found in selector.chosen if found.message is not None]
     if as_json:
         write_json([full_object(found, message, selector.now, reveal=reveal) for found, message in chosen])
@@ -64,7 +64,7 @@ def show_letters(
     return 0 if chosen else 1
 
 
-async def scanned(context: LettersContext, selector: LetterSelector) -> bool:
+async def scan_all(context: LettersContext, selector: LetterSelector) -> bool:
     """Offer all letters to the selector. True if another command holds letters, which the selector then misses."""
     async with attached(context) as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive:
         if not exclusive:

@@ -44,7 +44,7 @@ async def run_demo(settings: Settings, console: Console, feed: LogFeed, *, embed
         with DemoView(console, feed) as view:
             arrived = [await run_step(context, view, step) for step in STEPS]
         await print_summary(context, console)
-        return all(arrived) and exactly_once(context)
+        return all(arrived) and verify_exactly_once(context)
 
 
 async def run_step(context: DemoContext, view: DemoView, step: DemoStep) -> bool:
@@ -62,7 +62,7 @@ async def run_step(context: DemoContext, view: DemoView, step: DemoStep) -> bool
     return arrived == wanted
 
 
-def exactly_once(context: DemoContext) -> bool:
+def verify_exactly_once(context: DemoContext) -> bool:
     """Checks the dedupe keys that the other system received, and Halo's journal."""
     journal = context.halo.journal
     made = [len(journal.created(path)) for path in ("/Asset", "/Tickets", "/Actions")]

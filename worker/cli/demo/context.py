@@ -19,7 +19,7 @@ from worker.broker.open import open_broker
 from worker.cli.demo.routes import DEMO_REQUESTS, sample_routes, with_larger_budget, with_prefix
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import AmqpExchange, Topology, baton_topology, born_marker, browsed, dead_queue, subscriber_dead_queue
+from worker.core.topology import AmqpExchange, Topology, baton_topology, bootstrap_marker, browsable_queue, dead_queue, subscriber_dead_queue
 from worker.flows.polling.subscriber import subscriber_topology
 from worker.flows.running.starting import runbook_topology
 from worker.flows.writes.publisher import publisher_topology
@@ -80,8 +80,8 @@ class DemoContext:
         routes = self.service.routes
         whole = Topology()
         for route in routes.subscribers.values():
-            names = [born_marker(route.name), subscriber_dead_queue(route.name), *([route.queue] if route.queue else [])]
-            whole += baton_topology(route.name) + Topology((AmqpExchange(route.exchange),), tuple(browsed(name) for name in names))
+            names = [bootstrap_marker(route.name), subscriber_dead_queue(route.name), *([route.queue] if route.queue else [])]
+            whole += baton_topology(route.name) + Topology((AmqpExchange(route.exchange),), tuple(browsable_queue(name) for name in names))
         for publisher in routes.publishers.values():
             whole += publisher_topology(publisher)
         for runbook in routes.runbooks.values():

@@ -14,7 +14,7 @@ from worker.core.errors import Undecodable
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.flows.dead.letter import DeadQueue, Letter
-from worker.flows.running.endings import ended_well
+from worker.flows.running.endings import success_message
 from worker.flows.running.run_message import Run
 
 SENDING_KINDS = frozenset({"publisher", "steps"})  # dead queues whose messages have an effect outside the broker
@@ -140,7 +140,7 @@ def plan_end(runbook: Runbook, run: Run, step: Step, values: Values) -> ReplayPl
     iterating = runbook.steps.get(above.step or "")
     if iterating is not None and iterating.each is not None and iterating.each.into is not None:
         return Retain(ANSWER_NEEDED_REASON.format(step=step.name, needs=f"ends an element of which step {iterating.name!r} collects a value"))
-    return MarkDone(ended_well(run, values).message)
+    return MarkDone(success_message(run, values).message)
 
 
 def step_of(runbook: Runbook, run: Run) -> Step | None:

@@ -132,7 +132,7 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fet
 
     async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
         kind, key = message.headers.get("change"), message.headers.get("record")
-        record, parent = events.apart_from_parent(await body_object(message))
+        record, parent = events.split_parent(await body_object(message))
         if events.UNREAD_CHILDREN in message.headers:
             raise Undecodable("the letter holds a parent whose children could not be read: `cursor rewind` reads them again; then discard the letter")
         if kind not in get_args(Kind) or not isinstance(key, str):
@@ -148,7 +148,7 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fet
             if isinstance(whole, Unfetched):
                 raise Undecodable(f"{whole.reason}; the record stays")
             change = whole
-        if not await events.wanted(route, change, evaluator):
+        if not await events.passes_when(route, change, evaluator):
             return []
         event = await events.event_of(route, change, source, datetime.fromtimestamp(now, UTC), letter.id, evaluator)
         return [Effect(replace(event.message, message_id=letter.id), event.routing_key, event.exchange)]

@@ -27,11 +27,11 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {  # by the stem of a sent member: the 
 
 def unexplained(sent: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
     """Names of the members that differ between `before` and `after` though a write of `sent` does not explain it: another writer may have changed them."""
-    was, now = content_of(before), content_of(after)
+    was, now = content_members(before), content_members(after)
     return frozenset(name for name in was.keys() | now.keys() if not _is_explained(name, was.get(name), now.get(name), sent))
 
 
-def content_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def content_members(row: Mapping[str, Any]) -> dict[str, Any]:
     """The members that count as content, without those that say when the record was updated."""
     return {name: value for name, value in row.items() if name not in VOLATILE and name not in UPDATE_STAMPS and not name.startswith("_")}
 

@@ -36,9 +36,9 @@ class EchoFilter:
         stamp = stamp_of(row)
         return "" if stamp is None else str(stamp)
 
-    async def own(self, changes: Sequence[Change], known: RecordIndex, context: ScanContext) -> list[Change]:
+    async def echoes(self, changes: Sequence[Change], known: RecordIndex, context: ScanContext) -> list[Change]:
         """Return the changes that are echoes of our own writes. Read the rows from Halo before this call: a write is announced before it is sent."""
-        if not changes or context.again is not None or self._unreadable:
+        if not changes or context.republish_since is not None or self._unreadable:
             return []
         changes = [change for change in changes if (known.traces.get(change.key) if change.kind == "deleted" else self.trace(change.record))]
         if not changes:

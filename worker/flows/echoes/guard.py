@@ -11,9 +11,9 @@ from worker.config.routes import Routes, Subscriber
 DETAIL = "/{id}"
 
 
-def guarded(routes: Routes) -> dict[str, frozenset[str]]:
+def guarded_resources(routes: Routes) -> dict[str, frozenset[str]]:
     """Return, by client, the id spaces (first path segment, lower case) that a publisher or runbook writes and a subscriber filters."""
-    both = set(written(routes)) & {(route.client, route.operation.id_space) for route in routes.subscribers.values() if drops_echoes(route)}
+    both = set(written_resources(routes)) & {(route.client, route.operation.id_space) for route in routes.subscribers.values() if drops_echoes(route)}
     return {client: frozenset(space for other, space in both if other == client) for client in {client for client, _ in both}}
 
 
@@ -25,7 +25,7 @@ def drops_echoes(route: Subscriber) -> bool:
     return not route.echo and route.changes != "all" and route.report is None and is_about_records(route.operation)
 
 
-def written(routes: Routes) -> Iterator[tuple[str, str]]:
+def written_resources(routes: Routes) -> Iterator[tuple[str, str]]:
     for publisher in routes.publishers.values():
         if is_about_records(publisher.operation):
             yield publisher.client, publisher.operation.id_space

@@ -34,7 +34,7 @@ READ_TIMEOUT = 10.0  # seconds that a write waits for the record as it is before
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WriteTarget:
     """The target of a write. `space`: the resource under which its ids are unique.
 
     `records`: the records that Halo answers, in order; for a deletion, the members that identify the record.
@@ -61,7 +61,7 @@ class Target:
 class WriteAnnouncement:
     """Announces one write right before it is sent, so that a poll that meets its record waits for its end. Then reports its footprints."""
 
-    def __init__(self, notices: WriteNotices, client: str, target: Target) -> None:
+    def __init__(self, notices: WriteNotices, client: str, target: WriteTarget) -> None:
         self._notices = notices
         self._client = client
         self._target = target
@@ -159,15 +159,15 @@ class WriteRecordingHalo:
                 if announced:
                     await announcement.end(footprints_of(target, before, exchange.body) if exchange is not None and exchange.ok else ())
             if exchange is not None:
-                self._learn(target, exchange)
+                self._note_stamping(target, exchange)
 
-    def _learn(self, target: Target, exchange: Exchange) -> None:
+    def _note_stamping(self, target: WriteTarget, exchange: Exchange) -> None:
         """Note whether Halo stamps its answers to a POST of this resource."""
         for answer in answers_of(exchange.body)[-1:] if exchange.ok and not target.deletes else ():
             if isinstance(answer, dict) and target.key(answer) is not None:
                 (self._unstamped.add if stamp_of(answer) is None else self._unstamped.discard)(target.resource)
 
-    def _target(self, request: Request) -> Target | None:
+    def _target(self, request: Request) -> WriteTarget | None:
         segments = [unquote(segment) for segment in request.path.split("/")[1:]]
         resource, space = segments[0].lower(), id_space(segments[0].lower())
         if space not in self._spaces or request.method not in {"POST", "DELETE"} or len(segments) != (1 if request.method == "POST" else 2):
@@ -178,14 +178,14 @@ class WriteRecordingHalo:
             return None
         details = self._catalogue.details_of(listing)
         if request.method == "DELETE":
-            return Target(resource, space, listing, details, ({**request.query, "id": segments[1]},), deletes=True)
+            return WriteTarget(resource, space, listing, details, ({**request.query, "id": segments[1]},), deletes=True)
         records = request.body if isinstance(request.body, list) else [request.body]
         if not all(isinstance(record, dict) for record in records):
             return None
         all_answered = any(name.lower() == "returnall" and value.lower() == "true" for name, value in request.query.items())
-        return Target(resource, space, listing, details, tuple(records if all_answered else records[-1:]), deletes=False)
+        return WriteTarget(resource, space, listing, details, tuple(records if all_answered else records[-1:]), deletes=False)
 
-    async def _read(self, target: Target, priority: Priority) -> dict[str, Record]:
+    async def _read(self, target: WriteTarget, priority: Priority) -> dict[str, Record]:
         """Return the records that the write updates, by key, as far as Halo gives them."""
         found: dict[str, Record] = {}
         if target.details is None:
@@ -204,7 +204,7 @@ class WriteRecordingHalo:
         return found
 
 
-def footprints_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[WriteFootprint]:
+def footprints_of(target: WriteTarget, before: Mapping[str, Record], answer: Any) -> Iterator[WriteFootprint]:
     """Yield a footprint for each record that Halo answered with a stamp.
 
     A record that is written twice, or that could not be read before, gets none.

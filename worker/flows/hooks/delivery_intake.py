@@ -83,7 +83,7 @@ class DeliveryIntake:
         hook = self._webhooks.get(path)
         if held and hook is not None and self._is_paused(route):
             await self._broker.publish(Message(encode(document), message_id=new_id()), routing_key=held_queue(route))
-            self._told(route, "", "held")
+            self._log_result(route, "", "held")
             return "held", None
         delivery, result, run = new_id(), "accepted", None
         try:
@@ -101,16 +101,16 @@ class DeliveryIntake:
             result = "known"
         if result in {"accepted", "known"} and (hook is None or hook.runbook is not None):
             run = delivery
-        self._told(route, delivery, result)
+        self._log_result(route, delivery, result)
         return result, run
 
     async def park(self, route: str, document: dict[str, Any], reason: str) -> None:
         """Make a dead letter of a stored delivery that cannot have its effects."""
         logger.warning("delivery.parked", route=route, reason=reason)
         await self._publish(route, parked_delivery(route, document, reason, self._clock.now()))
-        self._told(route, "", "parked")
+        self._log_result(route, "", "parked")
 
-    def _told(self, route: str, delivery: str, result: str) -> None:
+    def _log_result(self, route: str, delivery: str, result: str) -> None:
         self._metrics.deliveries.labels(route, result).inc()
         logger.info("delivery.received", route=route, delivery=delivery, result=result)
 

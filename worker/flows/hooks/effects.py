@@ -16,12 +16,12 @@ from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator
-from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
+from worker.core.topology import Topology, browsable_queue, common_topology, events_topology, subscriber_dead_queue
 from worker.flows.hooks.poll_trigger import wake_queue, wake_topology
 from worker.flows.polling.events import TYPE_PREFIX, parked_headers
 from worker.flows.running.run_message import run_queue, start_message
 
-LONGEST_KEY = 255  # bytes of AMQP's short string
+MAX_KEY = 255  # bytes of AMQP's short string
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Effect:
 
 def webhook_topology(hook: Webhook) -> Topology:
     """Return the exchange of a webhook, the queue that wakes its subscriber, and its dead queue. The queues of its runbook belong to the runbook."""
-    needed = common_topology() + Topology(queues=(browsed(subscriber_dead_queue(hook.name)),))
+    needed = common_topology() + Topology(queues=(browsable_queue(subscriber_dead_queue(hook.name)),))
     if hook.exchange is not None:
         needed += events_topology(hook.exchange)
     return needed if hook.wake is None else needed + wake_topology(hook.wake.subscriber)
@@ -90,8 +90,8 @@ def webhook_event(hook: Webhook, document: Mapping[str, Any], delivery: str, now
 
 async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> str:
     key = f"webhooks.{hook.name}" if hook.routing_key is None else await hook.routing_key.evaluate(document, webhook_bindings(hook), evaluator)
-    if not isinstance(key, str) or len(key.encode()) > LONGEST_KEY:
-        raise ExpressionError(f"publish.routing_key must yield a text of at most {LONGEST_KEY} bytes")
+    if not isinstance(key, str) or len(key.encode()) > MAX_KEY:
+        raise ExpressionError(f"publish.routing_key must yield a text of at most {MAX_KEY} bytes")
     return key
 
 

@@ -12,7 +12,7 @@ from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.repeats import Repeats
-from worker.core.topology import Topology, browsed, held_queue
+from worker.core.topology import Topology, browsable_queue, held_queue
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.waiting import race
 from worker.threads import read_body
@@ -23,7 +23,7 @@ RETRY = 1.0  # seconds until the next try to accept a delivery whose expressions
 
 
 def held_topology(webhook: str) -> Topology:
-    return Topology(queues=(browsed(held_queue(webhook)),))
+    return Topology(queues=(browsable_queue(held_queue(webhook)),))
 
 
 class HeldDeliveries:
@@ -64,9 +64,9 @@ class HeldDeliveries:
     async def _accepted(self, delivery: Delivery, stop: asyncio.Event) -> bool:
         """False when the worker or the route stops first: the delivery then waits in its queue."""
         try:
-            document = await delivery_in(delivery)
+            document = await delivery_of_message(delivery)
         except Undecodable as error:
-            self._tell_foreign(delivery, f"no worker put it on {delivery.queue}: {error}")
+            self._warn_foreign(delivery, f"no worker put it on {delivery.queue}: {error}")
             return True
         while not stop.is_set():
             try:
@@ -82,11 +82,11 @@ class HeldDeliveries:
                 return True
         return False
 
-    def _tell_foreign(self, delivery: Delivery, reason: str) -> None:
+    def _warn_foreign(self, delivery: Delivery, reason: str) -> None:
         logger.error("delivery.foreign", route=self._webhook, message_id=delivery.message.message_id, reason=reason)
 
 
-async def delivery_in(delivery: Delivery) -> dict[str, Any]:
+async def delivery_of_message(delivery: Delivery) -> dict[str, Any]:
     """Return the delivery that the public port stored. Raises `Undecodable` for anything else."""
     document = await read_body(delivery.message)
     if not isinstance(document, dict):

@@ -9,7 +9,7 @@ import structlog
 from worker.core.health import Health
 from worker.core.message import Delivery, up_to
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.topology import Topology, browsed
+from worker.core.topology import Topology, browsable_queue
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.baton_lease import open_lease
@@ -27,7 +27,7 @@ def wake_queue(subscriber: str) -> str:
 
 def wake_topology(subscriber: str) -> Topology:
     """The wake queue. It may overflow, because any message in it triggers a poll."""
-    return Topology(queues=(browsed(wake_queue(subscriber), **{"x-max-length": MAX_QUEUED_TRIGGERS, "x-overflow": "drop-head"}),))
+    return Topology(queues=(browsable_queue(wake_queue(subscriber), **{"x-max-length": MAX_QUEUED_TRIGGERS, "x-overflow": "drop-head"}),))
 
 
 class PollTrigger:

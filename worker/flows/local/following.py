@@ -26,8 +26,8 @@ from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
 from worker.state.keys import KEY_BYTES
 
-MOST_TRIES = 12_000  # more than the retries of any run; a run that is retried uncounted for ever ends here
-Told = Callable[[str, Outcome, Settlement, float], None]
+MAX_TRIES = 12_000  # more than the retries of any run; a run that is retried uncounted for ever ends here
+OnStep = Callable[[str, Outcome, Settlement, float], None]
 """Called after each step with its name, its outcome, its settlement and its seconds."""
 
 
@@ -77,7 +77,7 @@ class RunFollower:
 
     runbooks: Mapping[str, tuple[Runbook, Handler]]
     broker: LocalBroker
-    told: Told
+    on_step: OnStep
     clock: Clock = field(default_factory=SystemClock)
     pauses: bool = True
     waits_for: str = field(default="its first step", init=False)
@@ -95,7 +95,7 @@ class RunFollower:
             self.waits_for = f"an answer in step {step!r}"
 
             def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float, step: str = step) -> None:
-                self.told(step, outcome, settlement, seconds)
+                self.on_step(step, outcome, settlement, seconds)
 
             job = LocalJob(handler, delivery, codec.read(delivery), runbook.delays)
             await DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), self.clock, metrics, InFlight(), tell).own(job)
@@ -108,7 +108,7 @@ class RunFollower:
                         await self.clock.sleep(delay)
                     deliveries.appendleft(LocalDelivery(message, queue))
                 case Retry() as retry:
-                    if (tries := tries + 1) >= MOST_TRIES:
+                    if (tries := tries + 1) >= MAX_TRIES:
                         raise RunNeverEnds(f"the run was given up: it waited for {self.waits_for}")
                     self.waits_for = f"the next attempt of step {step!r} in {format_duration(pause_before(retry))} ({retry.reason})"
                     await self.clock.sleep(pause_before(retry))

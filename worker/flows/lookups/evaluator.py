@@ -12,8 +12,8 @@ from worker.core.evaluation import Question
 from worker.core.lookups import Lookup, LookupAnswer, Needed
 from worker.core.ports import Evaluator, Ids
 
-MOST_ROUNDS: Final = 10  # lookups that need the answers of others
-MOST_LOOKUPS: Final = 200  # of one template with one message
+MAX_ROUNDS: Final = 10  # lookups that need the answers of others
+MAX_LOOKUPS: Final = 200  # of one template with one message
 
 
 class LookupEvaluator:
@@ -32,13 +32,13 @@ class LookupEvaluator:
         """As `Evaluator.answer`, without `Needed`. Also raises `LookupUnanswered`."""
         values = await self._evaluator.answer(question)
         answers: dict[str, LookupAnswer] = {}
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             waiting = [index for index, value in enumerate(values) if isinstance(value, Needed)]
             if not waiting:
                 return values
             new = {lookup.text: lookup for index in waiting for lookup in values[index].lookups}
-            if len(answers) + len(new) > MOST_LOOKUPS:
-                raise ExpressionFailed(f"it needs more than {MOST_LOOKUPS} lookups of $table and $id for one message", waiting[0])
+            if len(answers) + len(new) > MAX_LOOKUPS:
+                raise ExpressionFailed(f"it needs more than {MAX_LOOKUPS} lookups of $table and $id for one message", waiting[0])
             answers |= zip(new, await asyncio.gather(*map(self._found, new.values())), strict=True)
             again = Question(tuple(question.expressions[index] for index in waiting), question.context, question.bindings, answers)
             try:
@@ -50,7 +50,7 @@ class LookupEvaluator:
         first = next((index for index, value in enumerate(values) if isinstance(value, Needed)), None)
         if first is None:
             return values
-        raise ExpressionFailed(f"more than {MOST_ROUNDS} lookups of $table and $id depend on each other", first)
+        raise ExpressionFailed(f"more than {MAX_ROUNDS} lookups of $table and $id depend on each other", first)
 
     async def _found(self, lookup: Lookup) -> LookupAnswer:
         if lookup.kind == "table":

@@ -20,7 +20,7 @@ from worker.flows.lookups.rows import MOST_PAGES, RowsUnread, TooManyRows, match
 
 HIT_TTL: Final = 600.0  # seconds
 MISS_TTL: Final = 60.0
-MOST_ENTRIES: Final = 10_000
+MAX_ENTRIES: Final = 10_000
 ID_MEMBERS: Final[Mapping[str, str]] = {"priority": "priorityid"}
 """By resource: the member with the number that other records use, where that is not `id`.
 
@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class IdSearch:
     """One way to ask: `query` narrows the list down on Halo's side. `wanted`: only the rows with these members are kept; empty for a list that is kept whole."""
 
     operation: Operation
@@ -42,7 +42,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedRows:
     """Rows that Halo answered. `at`: monotonic seconds. `problem`: why none of them may be used.
 
     `answers`: the answers that were made from these rows, by the `key_of` of their lookup.
@@ -61,8 +61,8 @@ class HaloIds:
         self._halo = halo
         self._clock = clock
         self._catalogue = load()
-        self._entries: OrderedDict[bytes, Listed] = OrderedDict()
-        self._asking: dict[bytes, asyncio.Task[Listed]] = {}
+        self._entries: OrderedDict[bytes, ListedRows] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Task[ListedRows]] = {}
 
     async def find(self, entity: str, members: Mapping[str, Any]) -> LookupAnswer:
         try:
@@ -77,64 +77,64 @@ class HaloIds:
             answer = self._answer(operation, members, listed)
             if self._clock.monotonic() - listed.at < (HIT_TTL if answer.found else MISS_TTL):
                 return answer
-        return self._answer(operation, members, await self._asked(search))
+        return self._answer(operation, members, await self._ask_once(search))
 
-    def _answer(self, operation: Operation, members: Mapping[str, Any], listed: Listed) -> LookupAnswer:
+    def _answer(self, operation: Operation, members: Mapping[str, Any], listed: ListedRows) -> LookupAnswer:
         """Return the answer from these rows. Each answer is computed once."""
         key = key_of(operation, members)
         if key not in listed.answers:
-            if len(listed.answers) >= MOST_ENTRIES:
+            if len(listed.answers) >= MAX_ENTRIES:
                 listed.answers.clear()
             listed.answers[key] = answer_of(operation, members, listed)
         return listed.answers[key]
 
-    async def _asked(self, search: Search) -> Listed:
+    async def _ask_once(self, search: IdSearch) -> ListedRows:
         """Raises `LookupUnanswered`."""
         asking = self._asking.get(search.key)
         if asking is None:
             asking = self._asking[search.key] = asyncio.create_task(self._read(search), name="lookup")
-            asking.add_done_callback(partial(self._done, search.key))
+            asking.add_done_callback(partial(self._remove_finished, search.key))
         return await asyncio.shield(asking)  # others may wait for it too
 
-    def _done(self, key: bytes, asking: asyncio.Task[Listed]) -> None:
+    def _remove_finished(self, key: bytes, asking: asyncio.Task[ListedRows]) -> None:
         del self._asking[key]
         if asking.cancelled() or asking.exception() is not None:
             return
         self._entries[key] = asking.result()
         self._entries.move_to_end(key)
-        if len(self._entries) > MOST_ENTRIES:
+        if len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)
 
-    async def _read(self, search: Search) -> Listed:
+    async def _read(self, search: IdSearch) -> ListedRows:
         """Raises `LookupUnanswered`."""
         at = self._clock.monotonic()
         entity = search.operation.entity
         try:
             found = await matching_rows(self._halo, search.operation, {}, search.query, search.wanted)
         except RequestError as error:
-            return Listed((), at, str(error))
+            return ListedRows((), at, str(error))
         if isinstance(found, RowsUnread):
             raise LookupUnanswered(entity, found.exchange)
         if isinstance(found, TooManyRows):
-            return Listed((), at, f"more than {MOST_PAGES} pages of {entity} may hold the record: give more members")
+            return ListedRows((), at, f"more than {MOST_PAGES} pages of {entity} may hold the record: give more members")
         if not found.rows and not found.complete:
-            return Listed((), at, f"Halo counts {found.count} rows of {entity} but gives {found.read}")
-        return Listed(tuple(kept(row, search) for row in found.rows), at)
+            return ListedRows((), at, f"Halo counts {found.count} rows of {entity} but gives {found.read}")
+        return ListedRows(tuple(needed_members(row, search) for row in found.rows), at)
 
 
-def search_for(operation: Operation, members: Mapping[str, Any]) -> Search:
+def search_for(operation: Operation, members: Mapping[str, Any]) -> IdSearch:
     """Return the search for these members.
 
     Halo's text search and its parameters for ids narrow a long list down. A list that has no pages is read whole, and serves all names.
     """
     query = {name: members[name] for name in operation.key if name != "id" and name in operation.query_parameters}
     if operation.listing is None or not operation.listing.paged:
-        return Search(operation, query, {}, key_of(operation, query))
+        return IdSearch(operation, query, {}, key_of(operation, query))
     query |= {name: value for name, value in members.items() if name.endswith("_id") and name in operation.query_parameters and whole_number(value)}
     texts = [name for name, value in members.items() if isinstance(value, (str, int)) and not isinstance(value, bool) and not name.endswith("_id")]
     if SEARCH in operation.query_parameters and texts:
         query[SEARCH] = str(members[next((name for name in SEARCHED_FIRST if name in texts), texts[0])]).strip()
-    return Search(operation, query, members, key_of(operation, members))
+    return IdSearch(operation, query, members, key_of(operation, members))
 
 
 def key_of(operation: Operation, members: Mapping[str, Any]) -> bytes:
@@ -146,7 +146,7 @@ def whole_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def kept(row: Row, search: Search) -> Row:
+def needed_members(row: Row, search: IdSearch) -> Row:
     """Return the members of a row that answers need, without objects and lists: its id and the searched members, or all if the list serves all names."""
     wanted = {id_member(search.operation), *search.wanted} if search.wanted else row.keys()
     return {name: value for name, value in row.items() if name in wanted and not isinstance(value, (dict, list))}
@@ -156,7 +156,7 @@ def id_member(operation: Operation) -> str:
     return ID_MEMBERS.get(operation.resource, "id")
 
 
-def answer_of(operation: Operation, members: Mapping[str, Any], listed: Listed) -> LookupAnswer:
+def answer_of(operation: Operation, members: Mapping[str, Any], listed: ListedRows) -> LookupAnswer:
     """Return the id of the one match."""
     entity, names = operation.entity, " and ".join(f"`{name}`" for name in sorted(members))
     if listed.problem:

@@ -15,20 +15,20 @@ from worker.flows.consuming.consumer import ACKS_UNDER_WAY
 from worker.flows.consuming.memory import FREE, Share, size_of
 from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
-from worker.flows.ordered.ahead import Ahead
-from worker.flows.ordered.given_back import GivenBack
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage
 from worker.flows.ordered.moves import Moves, Sequence
-from worker.flows.ordered.recent import Recent
+from worker.flows.ordered.read_ahead import ReadAhead
+from worker.flows.ordered.recent_copies import RecentCopies
+from worker.flows.ordered.returned_messages import ReturnedMessages
 from worker.flows.waiting import race
 
-IN_HAND = 64  # messages that are taken ahead; after a crash at most this many may have been moved already
-STAYS_NARROW = 100  # messages that the intake then takes one by one: a message that goes back counts as delivered, and that must be rare
+INTAKE_PREFETCH = 64  # messages that are taken ahead; after a crash at most this many may have been moved already
+ONE_BY_ONE_COUNT = 100  # messages that the intake then takes one by one: a message that goes back counts as delivered, and that must be rare
 
 
-class Arrived:
+class ArrivedDeliveries:
     """The deliveries of one channel. `ending`: done when no more is to be taken; its result is the reason if the channel is lost."""
 
     def __init__(self, ending: asyncio.Task[Any]) -> None:
@@ -79,43 +79,43 @@ class Intake:
         self._lanes = lanes
         self._unread = unread
         self._sequence = Sequence(sequence)
-        self._recent = Recent(lanes.last(IN_HAND), IN_HAND)
+        self._recent = RecentCopies(lanes.last(INTAKE_PREFETCH), INTAKE_PREFETCH)
         self._most = most
         self._ready = ready
-        self._room = asyncio.Event()
+        self._has_capacity = asyncio.Event()
         self._one_by_one = 0
-        self._given_back = GivenBack()
+        self._returned = ReturnedMessages()
         self._alone: Parked | None = None
         self.changed()
 
     def changed(self) -> None:
         """Check for room: the lanes became longer or shorter."""
         if len(self._lanes) < self._most and self._lanes.size < self._memory.room_bytes:
-            self._room.set()
+            self._has_capacity.set()
         else:
-            self._room.clear()
+            self._has_capacity.clear()
 
     async def run(self, closing: asyncio.Event) -> None:
         """Move messages until `closing`. Raises `BrokerError`."""
         try:
             while not closing.is_set():
-                await race(self._room.wait(), closing.wait())
+                await race(self._has_capacity.wait(), closing.wait())
                 if not closing.is_set():
-                    async with self._broker.channel(prefetch=1 if self._one_by_one else IN_HAND, publishing=True) as channel:
-                        await self._stretch(channel, closing)
+                    async with self._broker.channel(prefetch=1 if self._one_by_one else INTAKE_PREFETCH, publishing=True) as channel:
+                        await self._move_on_channel(channel, closing)
         finally:
-            self._keep_alone(None)
+            self._set_alone(None)
 
-    async def _stretch(self, channel: Channel, closing: asyncio.Event) -> None:
+    async def _move_on_channel(self, channel: Channel, closing: asyncio.Event) -> None:
         """Move messages through one channel, as long as there is room."""
-        ahead, arrivals = Ahead(self._memory.largest, self._alone), Arrivals(self._memory)
+        ahead, arrivals = ReadAhead(self._memory.largest, self._alone), Arrivals(self._memory)
         moves = Moves(self._deps, self._settler, self._lanes, self._sequence, ahead, channel, growing=self.changed, ready=self._ready)
         ending = asyncio.create_task(race(channel.wait_closed(), moves.wait_failed(), closing.wait()))
         ending.add_done_callback(lambda _: arrivals.end())
-        arrived = Arrived(ending)
+        arrived = ArrivedDeliveries(ending)
         try:
             tag = await channel.consume(self._route.queue, arrived.put, keep=ahead.keep)
-            left = await self._while_room(arrived, moves, ahead, arrivals)
+            left = await self._move_while_capacity(arrived, moves, ahead, arrivals)
             arrivals.end()
             await moves.drain()
             await self._deps.services.clock.sleep(ACKS_UNDER_WAY)  # nothing is acknowledged while consuming is cancelled: see `Consumer`
@@ -123,52 +123,52 @@ class Intake:
             await asyncio.sleep(0)
             while arrived.deliveries:
                 delivery = arrived.deliveries.popleft()
-                if left or not await self._taken(delivery, moves, ahead, arrivals):
+                if left or not await self._accept(delivery, moves, ahead, arrivals):
                     left = True
-                    self._given_back.add(delivery)
+                    self._returned.add(delivery)
             await moves.drain()
         finally:
             ending.cancel()
             await moves.close()
             await asyncio.gather(ending, return_exceptions=True)
 
-    async def _while_room(self, arrived: Arrived, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
+    async def _move_while_capacity(self, arrived: ArrivedDeliveries, moves: Moves, ahead: ReadAhead, arrivals: Arrivals) -> bool:
         """Move messages while there is room. Return whether a message that came without its body is left."""
-        narrow = self._one_by_one > 0
-        while self._room.is_set() and narrow == (self._one_by_one > 0):
+        one_by_one = self._one_by_one > 0
+        while self._has_capacity.is_set() and one_by_one == (self._one_by_one > 0):
             delivery = await arrived.next()
             if delivery is None:
                 return False
-            if not await self._taken(delivery, moves, ahead, arrivals):
+            if not await self._accept(delivery, moves, ahead, arrivals):
                 return True
         return False
 
-    async def _taken(self, delivery: Delivery, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
+    async def _accept(self, delivery: Delivery, moves: Moves, ahead: ReadAhead, arrivals: Arrivals) -> bool:
         """Begin to move a delivery. False if it came without its body and is not settled: all messages from here on go back.
 
         If too many bytes were in flight, the intake takes messages one by one from then on.
         """
-        if pause := self._given_back.pause_before(delivery):
+        if pause := self._returned.pause_before(delivery):
             await self._deps.services.clock.sleep(pause)
-            self._given_back.add(delivery)
+            self._returned.add(delivery)
             ahead.settled(len(delivery.message.body))
             await delivery.give_back()
             return True
         if delivery.unread is None:
-            await self._begin(delivery, moves, unbegun=self._given_back.take(delivery))
+            await self._begin(delivery, moves, unbegun=self._returned.take(delivery))
             self._one_by_one = max(0, self._one_by_one - 1)
             return True
         if delivery.unread.size > self._memory.largest:
             await moves.drain()
             if self._unread.is_buried_as_copy(delivery):
                 share = await race(self._memory.body(delivery.unread.size), arrivals.ending.wait())
-                self._keep_alone(Parked(delivery.message.message_id, delivery.unread.size, share) if isinstance(share, Share) else None)
-                self._given_back.add(delivery)
-                self._one_by_one = STAYS_NARROW
+                self._set_alone(Parked(delivery.message.message_id, delivery.unread.size, share) if isinstance(share, Share) else None)
+                self._returned.add(delivery)
+                self._one_by_one = ONE_BY_ONE_COUNT
                 return False
             return await self._unread.refuse(delivery, delivery.unread, arrivals)
-        self._given_back.add(delivery)
-        self._one_by_one = STAYS_NARROW
+        self._returned.add(delivery)
+        self._one_by_one = ONE_BY_ONE_COUNT
         return False
 
     async def _begin(self, delivery: Delivery, moves: Moves, *, unbegun: bool) -> None:
@@ -183,9 +183,9 @@ class Intake:
         moves.add(delivery, size=size, unbegun=unbegun)
         if size > FREE:
             await moves.drain()
-        self._keep_alone(None)  # it was this message, or it has not come again although it was in front
+        self._set_alone(None)  # it was this message, or it has not come again although it was in front
 
-    def _keep_alone(self, alone: Parked | None) -> None:
+    def _set_alone(self, alone: Parked | None) -> None:
         if self._alone is not None:
             self._alone.share.release()
         self._alone = alone

@@ -16,21 +16,21 @@ from worker.core.message import identity_of
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
 from worker.core.ports import Broker, Evaluator
 from worker.core.settlement import Retry, Settlement
-from worker.core.topology import WORK_LIMIT, order_room
+from worker.core.topology import WORK_LIMIT, order_queue
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.copies import retried
 from worker.flows.consuming.memory import with_memory
 from worker.flows.consuming.runner import DeliveryRunner, Handler
 from worker.flows.consuming.services import ConsumerServices
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor, instead
-from worker.flows.ordered.lanes import Entry, Lanes
-from worker.flows.ordered.messages import WaitingMessage, moved_on
+from worker.flows.ordered.lanes import LaneEntry, Lanes
+from worker.flows.ordered.messages import WaitingMessage, state_at_the_end
 from worker.flows.waiting import race
 from worker.flows.writes.publisher import refused_unless_left_out
 from worker.state.claim_index import KEPT
 
 logger = structlog.get_logger()
-SURELY_KNOWN = KEPT / 2  # seconds for which every replica remembers a claim
+CLAIM_MEMORY = KEPT / 2  # seconds for which every replica remembers a claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ class LaneRunner:
         while self._settling:
             await asyncio.wait(self._settling)
 
-    def _start(self, entry: Entry[WaitingMessage]) -> None:
+    def _start(self, entry: LaneEntry[WaitingMessage]) -> None:
         if entry.item is None:
             raise ValueError("an entry runs whose message is not here")
-        task = self._deps.services.tasks.create_task(self._own(entry, entry.item))
+        task = self._deps.services.tasks.create_task(self._run_message(entry, entry.item))
         self._settling.add(task)
         task.add_done_callback(self._ended)
 
@@ -98,18 +98,18 @@ class LaneRunner:
         self._settling.discard(task)
         self._changed.set()
 
-    async def _own(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> None:
-        state = replace(item.state, remembered=self._deps.services.clock.now() - item.stamp.since < SURELY_KNOWN)
+    async def _run_message(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage) -> None:
+        state = replace(item.state, remembered=self._deps.services.clock.now() - item.stamp.since < CLAIM_MEMORY)
         job = OrderedJob(self, entry, replace(item, state=state), self._session)
         if item.redelivered and not self._deps.runner.in_flight.running(job.key, self._session):
             await self._count(entry, item, state)
         else:
             await self._deps.runner.own(job)
 
-    def finish(self, entry: Entry[WaitingMessage]) -> None:
+    def finish(self, entry: LaneEntry[WaitingMessage]) -> None:
         self._lanes.finish(entry)
 
-    async def handle(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> Outcome:
+    async def handle(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage) -> Outcome:
         """Run the route's handler. A message whose keys cannot be computed is refused when its turn comes, unless the route's `when` leaves it out."""
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times and never ended")
@@ -125,39 +125,39 @@ class LaneRunner:
         if self._lost:
             raise ChannelLost("its channel was lost: the message is delivered and settled again")
 
-    async def place(self, entry: Entry[WaitingMessage], item: WaitingMessage, outcome: Outcome, settlement: Settlement) -> Settlement:
+    async def place(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, outcome: Outcome, settlement: Settlement) -> Settlement:
         """As `SettlementExecutor.place`. A message that is tried again keeps its place in its lane, which waits for it."""
         if isinstance(settlement, Retry):
             return await self._postpone(entry, item, item.state, outcome, settlement)
         return await self.settler.place(item, item.state, settlement)
 
-    async def _postpone(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
+    async def _postpone(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
         now = self._deps.services.clock.now()
         wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0
         state = replace(retried(state, settlement), order=OrderStamp(item.stamp.sequence, int(now), due))
         self._lanes.postpone(entry, progress(state), due)
-        return await self._into_room(entry, item, state, settlement)
+        return await self._to_waiting_queue(entry, item, state, settlement)
 
-    async def _count(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState) -> None:
+    async def _count(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState) -> None:
         """Publish a copy with the start counted: a worker may have crashed on this message.
 
         After some starts the message runs alone, so that no other message is blamed.
         """
-        copy = moved_on(replace(item, state=state), self._deps.services.clock.now(), started=True)
+        copy = state_at_the_end(replace(item, state=state), self._deps.services.clock.now(), started=True)
         self._lanes.postpone(entry, progress(state), item.stamp.due)
         try:
             again = Retry(None, state.attempts, state.doubtful, "a worker may have crashed on it")
-            if not isinstance(await self._into_room(entry, item, copy, again), Retry):
+            if not isinstance(await self._to_waiting_queue(entry, item, copy, again), Retry):
                 self._lanes.finish(entry)
             await item.ack()
         except ChannelLost as error:
             logger.warning("message.unsettled", message_id=state.message_id, reason=str(error))
 
-    async def _into_room(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, settlement: Retry) -> Settlement:
+    async def _to_waiting_queue(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState, settlement: Retry) -> Settlement:
         """Publish the copy to the waiting queue; its lane waits for it. A message whose copy no broker accepts is buried: its lane must not wait."""
         try:
-            await self.settler.confirmed(self._deps.services.codec.copy(item.message, self._deps.route.queue, state), order_room(self._deps.route.queue))
+            await self.settler.confirmed(self._deps.services.codec.copy(item.message, self._deps.route.queue, state), order_queue(self._deps.route.queue))
         except Unpublishable as error:
             self._lanes.resume(entry, item)
             return await self.settler.place(item, state, instead(settlement, state, error))
@@ -174,7 +174,7 @@ class OrderedJob:
     """Implements `Job` for the first message of a lane."""
 
     lanes: LaneRunner
-    entry: Entry[WaitingMessage]
+    entry: LaneEntry[WaitingMessage]
     delivery: WaitingMessage
     session: int
 

@@ -14,12 +14,12 @@ from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.flows.evaluating import once_evaluated
-from worker.flows.ordered.lanes import Keys, Place
+from worker.flows.ordered.lanes import MessageKeys, QueuePlace
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
 from worker.threads import read_body
 
-LONGEST_KEY = 200  # characters: keys stay in memory while their messages wait, and a small compressed body can hold a long one
+MAX_KEY = 200  # characters: keys stay in memory while their messages wait, and a small compressed body can hold a long one
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class WaitingMessage:
         return None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> QueuePlace:
         return self.stamp.sequence, self.message.message_id
 
     @property
@@ -75,7 +75,7 @@ def waiting_message(delivery: Delivery, queue: str, codec: HeaderCodec) -> Waiti
     return WaitingMessage(delivery, queue, state, state.order) if state.proven and state.order is not None else None
 
 
-def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
+def state_in_waiting_queue(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
     """Return the state of a message that goes from the route's queue into the waiting queue.
 
     The previous consumer of a redelivered message may have moved it already. Without an id of its own the copies cannot be matched, so it is in doubt.
@@ -84,7 +84,7 @@ def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -
     return replace(state, doubtful=doubtful, order=OrderStamp(sequence, int(now)), death=None)
 
 
-def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> DeliveryState:
+def state_at_the_end(item: WaitingMessage, now: float, *, started: bool = False) -> DeliveryState:
     """Return the state of the same message for a place at the end of the waiting queue.
 
     `started`: it is about to run, and a worker may have crashed on it before.
@@ -93,7 +93,7 @@ def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> Deli
     return replace(item.state, order=replace(item.stamp, since=since, starts=item.stamp.starts + started))
 
 
-async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> Keys:
+async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> MessageKeys:
     """Return the keys of a message: its order key and its customer. 7, 7.0 and "7" are one key, as in Halo.
 
     Waits while no expression can be evaluated. `largest`: bytes of the largest body that is read.
@@ -102,18 +102,18 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
         message, bindings = delivery.message, message_bindings(route, delivery, state)
         document = await read_body(message, largest)
         order, customer = [
-            None if template is None else kept_key(key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock)))
+            None if template is None else bounded_key(key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock)))
             for template in (route.order_by, route.fair_by)
         ]
     except ExpressionError as error:
-        return Keys(refused=Refused(DeadClass.TRANSFORM, str(error)))
+        return MessageKeys(refused=Refused(DeadClass.TRANSFORM, str(error)))
     except Undecodable as error:
-        return Keys(refused=Refused(DeadClass.DECODE, str(error)))
+        return MessageKeys(refused=Refused(DeadClass.DECODE, str(error)))
     if order == "":
-        return Keys(refused=Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order"))
-    return Keys(order, customer or "")
+        return MessageKeys(refused=Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order"))
+    return MessageKeys(order, customer or "")
 
 
-def kept_key(key: str) -> str:
+def bounded_key(key: str) -> str:
     """The key itself, or the SHA-256 of a long one."""
-    return key if len(key) <= LONGEST_KEY else f"sha256:{sha256(key.encode(errors='surrogatepass')).hexdigest()}"
+    return key if len(key) <= MAX_KEY else f"sha256:{sha256(key.encode(errors='surrogatepass')).hexdigest()}"

@@ -18,14 +18,14 @@ from worker.core.message import Delivery, Message, memory_of
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Channel
 from worker.core.settlement import Bury
-from worker.core.topology import order_room
+from worker.core.topology import order_queue
 from worker.flows.consuming.report import report
 from worker.flows.consuming.runner import tell_unproven
 from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
-from worker.flows.ordered.ahead import Ahead
 from worker.flows.ordered.lane_runner import RunnerDeps
-from worker.flows.ordered.lanes import Entry, Lanes
-from worker.flows.ordered.messages import WaitingMessage, keys_of, moved
+from worker.flows.ordered.lanes import LaneEntry, Lanes
+from worker.flows.ordered.messages import WaitingMessage, keys_of, state_in_waiting_queue
+from worker.flows.ordered.read_ahead import ReadAhead
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
@@ -43,7 +43,7 @@ class Move:
     stored: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
     key: str | None = None
-    entry: Entry[WaitingMessage] | None = None
+    entry: LaneEntry[WaitingMessage] | None = None
 
 
 class Sequence:
@@ -73,7 +73,7 @@ class Moves:
         settler: SettlementExecutor,
         lanes: Lanes[WaitingMessage],
         sequence: Sequence,
-        ahead: Ahead,
+        ahead: ReadAhead,
         channel: Channel,
         *,
         growing: Callable[[], None],
@@ -177,7 +177,7 @@ class Moves:
             self._lanes.moved(move.entry)
         move.done.set()
 
-    async def _stored(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState) -> Entry[WaitingMessage] | None:
+    async def _stored(self, entry: LaneEntry[WaitingMessage], delivery: Delivery, state: DeliveryState) -> LaneEntry[WaitingMessage] | None:
         """Publish the copy, confirmed. None: the message is a dead letter instead, since it is too large, or has no room for the stamp of its place."""
         sequence, _ = entry.place
         if (refused := entry.keys.refused) is not None and len(delivery.message.body) > self._deps.services.memory.largest:
@@ -185,14 +185,16 @@ class Moves:
             return None
         try:
             await self._confirmed(
-                self._deps.services.codec.copy(delivery.message, self._route.queue, moved(delivery, state, sequence, self._deps.services.clock.now()))
+                self._deps.services.codec.copy(
+                    delivery.message, self._route.queue, state_in_waiting_queue(delivery, state, sequence, self._deps.services.clock.now())
+                )
             )
         except Unpublishable as error:
             await self._bury(entry, delivery, state, Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}"))
             return None
         return entry
 
-    async def _bury(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState, refused: Refused) -> None:
+    async def _bury(self, entry: LaneEntry[WaitingMessage], delivery: Delivery, state: DeliveryState, refused: Refused) -> None:
         bury = Bury(refused.dead_class, refused.reason, None, state.attempts + 1, state.doubtful)
         report(self._deps.services.metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
         self._lanes.forget(entry)
@@ -202,11 +204,11 @@ class Moves:
         pause = FIRST_PAUSE
         while True:
             try:
-                await self._channel.publish(copy, routing_key=order_room(self._route.queue))
+                await self._channel.publish(copy, routing_key=order_queue(self._route.queue))
             except Unpublishable:
                 raise
             except (PublishDoubtful, PublishRefused) as error:
-                logger.error("message.stuck", queue=order_room(self._route.queue), reason=str(error), again_in_s=pause)
+                logger.error("message.stuck", queue=order_queue(self._route.queue), reason=str(error), again_in_s=pause)
                 await self._deps.services.clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:

@@ -16,22 +16,22 @@ from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.header_fields import ORDER
 from worker.core.message import Delivery, Message, memory_of, up_to
 from worker.core.ports import Channel
-from worker.core.topology import order_room
+from worker.core.topology import order_queue
 from worker.flows.consuming.plain_job import SUSPECT
 from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lane_runner import RunnerDeps
-from worker.flows.ordered.lanes import Keys, Lanes
-from worker.flows.ordered.messages import WaitingMessage, keys_of, moved_on, waiting_message
+from worker.flows.ordered.lanes import Lanes, MessageKeys
+from worker.flows.ordered.messages import WaitingMessage, keys_of, state_at_the_end, waiting_message
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 PREFETCH = 2000  # a quorum queue gives no consumer more
 SPARE = 2000  # deliveries besides the waiting messages: copies of messages that are to be tried again, and surplus copies
-AT_ONCE = 64  # messages whose keys are evaluated together
+KEY_BATCH = 64  # messages whose keys are evaluated together
 ORDER_SEQUENCE = ORDER[0].header
 MARKER = 0  # the sequence of a marker: messages begin at 1
-LOOK_EVERY = 30.0
-LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back an unacknowledged message, and it cuts its log only behind the oldest message
+REFRESH_INTERVAL = 30.0
+MAX_UNACKED_TIME = 600.0  # seconds; after 30 minutes the broker takes back an unacknowledged message, and it cuts its log only behind the oldest message
 
 
 class WaitingQueue:
@@ -48,7 +48,7 @@ class WaitingQueue:
         self._clock = deps.services.clock
         route = deps.route
         self._route = route
-        self._queue = order_room(route.queue)
+        self._queue = order_queue(route.queue)
         self._channel = channel
         self._consumers = -(-(most + SPARE) // PREFETCH)
         self._lanes = lanes
@@ -68,13 +68,13 @@ class WaitingQueue:
         The worker publishes a marker behind them: its arrival shows that all have arrived. One consumer after the other is filled, so that no message can
         arrive later than the marker.
         """
-        await race(self._load(), self.take_in())
+        await race(self._load(), self.consume())
 
-    async def take_in(self) -> None:
+    async def consume(self) -> None:
         """Take in arriving messages, in order, for as long as this is awaited. A message whose intake is cancelled is there for the next call."""
         while True:
             while self._arrivals:
-                await self._take_in()
+                await self._consume_next()
                 self._changed()
             self._none.set()
             self._more.clear()
@@ -129,11 +129,11 @@ class WaitingQueue:
         A message that has no room for a new stamp stays where it is.
         """
         while True:
-            await self._clock.sleep(LOOK_EVERY)
-            for entry in self._lanes.idle_since(self._clock.monotonic() - LONGEST_IN_HAND):
+            await self._clock.sleep(REFRESH_INTERVAL)
+            for entry in self._lanes.idle_since(self._clock.monotonic() - MAX_UNACKED_TIME):
                 if entry.item is not None:
                     with suppress(Unpublishable):
-                        copy = self._codec.copy(entry.item.message, self._route.queue, moved_on(entry.item, self._clock.now()))
+                        copy = self._codec.copy(entry.item.message, self._route.queue, state_at_the_end(entry.item, self._clock.now()))
                         await self._channel.publish(copy, routing_key=self._queue)
 
     def _arrive(self, delivery: Delivery) -> None:
@@ -155,26 +155,26 @@ class WaitingQueue:
             self._arrivals.append(item)
             self._more.set()
 
-    async def _take_in(self) -> None:
+    async def _consume_next(self) -> None:
         """Take in the next arrivals. Messages that arrive while keys are evaluated come in behind them."""
-        some = list(islice(self._arrivals, AT_ONCE))
-        unknown = [item for item in some if self._lanes.known(item.place) is None]
+        some = list(islice(self._arrivals, KEY_BATCH))
+        unknown = [item for item in some if self._lanes.get(item.place) is None]
         keys = dict(zip((item.place for item in unknown), await asyncio.gather(*map(self._keys_of, unknown)), strict=True))
         for item in some:
-            if self._lanes.known(item.place) is None and item.place not in keys:
+            if self._lanes.get(item.place) is None and item.place not in keys:
                 return  # the message ended meanwhile
             self._arrivals.popleft()
             self._arrange(item, keys.get(item.place))
 
-    async def _keys_of(self, item: WaitingMessage) -> Keys:
+    async def _keys_of(self, item: WaitingMessage) -> MessageKeys:
         async with self._memory.reading(item.message):
             return await keys_of(self._route, item, item.state, self._evaluator, self._clock, self._largest)
 
-    def _arrange(self, item: WaitingMessage, keys: Keys | None) -> None:
-        entry = self._lanes.known(item.place)
+    def _arrange(self, item: WaitingMessage, keys: MessageKeys | None) -> None:
+        entry = self._lanes.get(item.place)
         if entry is None:
-            entry = self._lanes.expect(item.place, keys or Keys(), memory_of(item.message))
-        made, careful = (item.state.attempts, item.state.tries), item.stamp.starts >= SUSPECT
-        surplus = self._lanes.arrive(entry, item, made=made, due=item.stamp.due, careful=careful, now=self._clock.monotonic())
+            entry = self._lanes.expect(item.place, keys or MessageKeys(), memory_of(item.message))
+        progress, exclusive = (item.state.attempts, item.state.tries), item.stamp.starts >= SUSPECT
+        surplus = self._lanes.arrive(entry, item, progress=progress, due=item.stamp.due, exclusive=exclusive, now=self._clock.monotonic())
         if surplus is not None:
             self._surplus.put_nowait(surplus.delivery)

@@ -14,14 +14,14 @@ from worker.flows.ordered.messages import WaitingMessage
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
-MANY = 100  # messages; fewer of them make no customer wait for long
-LONG = 60.0  # seconds for which one customer holds most of the messages before the log says so
-AGAIN = 3600.0  # seconds until the log says it again
+MIN_MESSAGES = 100  # messages; fewer of them make no customer wait for long
+DOMINANT_AFTER = 60.0  # seconds for which one customer holds most of the messages before the log says so
+REPEAT_AFTER = 3600.0  # seconds until the log says it again
 DIGITS = 12
 
 
 class WaitingReport:
-    """The report of one route; the caller calls `look` every second or so. `detail`: the readiness text while no customer fills the route."""
+    """The report of one route; the caller calls `sample` every second or so. `detail`: the readiness text while no customer fills the route."""
 
     def __init__(self, route: Publisher, part: str, detail: str, lanes: Lanes[WaitingMessage], clock: Clock, metrics: Metrics, health: Health) -> None:
         self._route = route
@@ -38,14 +38,14 @@ class WaitingReport:
         self._since = 0.0
         self._told_at: float | None = None
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Show the state of the lanes."""
         self._waiting.set(len(self._lanes))
         if self._route.order_by is not None:
-            self._look_at_keys()
+            self._check_keys()
         if self._customers is not None:
             self._customers.set(self._lanes.customers)
-            self._look_at_customers()
+            self._check_customers()
 
     def close(self) -> None:
         """Reset the metrics: this replica no longer applies the route."""
@@ -53,32 +53,32 @@ class WaitingReport:
             if gauge is not None:
                 gauge.set(0)
 
-    def _look_at_keys(self) -> None:
-        keys = self._lanes.held_up(self._clock.now())
+    def _check_keys(self) -> None:
+        keys = self._lanes.retrying_lanes(self._clock.now())
         self._held_up.set(keys)
         if keys and not self._held_up_told:
             logger.warning("order.held_up", route=self._route.name, keys=keys, reason="the first message of a key waits for its next attempt")
         self._held_up_told = bool(keys)
 
-    def _look_at_customers(self) -> None:
+    def _check_customers(self) -> None:
         now, (customer, held) = self._clock.monotonic(), self._lanes.largest
-        if len(self._lanes) < MANY or 2 * held <= len(self._lanes):
-            self._over()
+        if len(self._lanes) < MIN_MESSAGES or 2 * held <= len(self._lanes):
+            self._clear()
             return
         if customer != self._fills:
-            self._over()
+            self._clear()
             self._fills, self._since = customer, now
-        if now - self._since < LONG:
+        if now - self._since < DOMINANT_AFTER:
             return
-        told = f"one customer ({name_of(customer)}) holds {held:,} of {len(self._lanes):,} waiting messages; customers that wait: {self._lanes.customers:,}"
+        detail = f"one customer ({name_of(customer)}) holds {held:,} of {len(self._lanes):,} waiting messages; customers that wait: {self._lanes.customers:,}"
         if self._health.parts[self._part].ok:
-            self._health.up(self._part, told)
-        if self._told_at is None or now - self._told_at >= AGAIN:
+            self._health.up(self._part, detail)
+        if self._told_at is None or now - self._told_at >= REPEAT_AFTER:
             self._told_at = now
             counts = {"held": held, "waiting": len(self._lanes), "customers": self._lanes.customers}
             logger.warning("customer.fills_route", route=self._route.name, customer=name_of(customer), seconds=round(now - self._since), **counts)
 
-    def _over(self) -> None:
+    def _clear(self) -> None:
         if self._told_at is not None:
             logger.info("customer.fills_no_more", route=self._route.name, customers=self._lanes.customers, waiting=len(self._lanes))
             if self._health.parts[self._part].ok:

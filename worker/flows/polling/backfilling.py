@@ -12,29 +12,29 @@ import structlog
 
 from worker.catalogue.errors import RequestError
 from worker.catalogue.requests import build_request
-from worker.changes.detect import Change, before
+from worker.changes.detect import Change, is_before
 from worker.changes.pages import Page, PageFailed, PageReader
-from worker.changes.position import Position, Window
+from worker.changes.position import Position, StampWindow
 from worker.changes.records import content_hash, updated_at
-from worker.changes.scan import Scan, Seen, Step
+from worker.changes.scan import Scan, ScanStep, SeenRows
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.polling.completing import Completer
-from worker.flows.polling.details import PATIENCE, DetailsFailed, DetailsStopped, fetch_all
-from worker.flows.polling.emit import EmitStopped, Emitter, Tally
+from worker.flows.polling.details import MAX_FAILED_POLLS, DetailsFailed, DetailsStopped, fetch_all
+from worker.flows.polling.emit import EmitStopped, Emitter, ScanTally
 from worker.flows.polling.plan import position_document, position_of
 from worker.flows.requests import subscriber_request
 from worker.metrics import Metrics
 from worker.state.backfill import Backfill
 
 logger = structlog.get_logger()
-SLICE = 5.0  # seconds of one turn
-GAP = 0.5  # seconds between two turns, in which an operator's command can see the baton and change it
-LATE = 2.0  # seconds that a page may still take after the next poll is due, doubled for each turn that was cut off before: details of a page take long
-MOST_CUT = 6
-LONGEST_PAUSE = 300.0
+TURN_SECONDS = 5.0  # seconds of one turn
+TURN_PAUSE = 0.5  # seconds between two turns, in which an operator's command can see the baton and change it
+PAGE_OVERRUN = 2.0  # seconds that a page may still take after the next poll is due, doubled for each turn that was cut off before: details of a page take long
+MAX_CUT_TURNS = 6
+MAX_PAUSE = 300.0
 FAILURES = (DetailsFailed, EmitStopped, EvaluatorUnavailable, ExpressionError, RequestError)
 
 
@@ -69,9 +69,9 @@ class Backfiller:
         The position moves with each page whose events are confirmed, so that a turn that is cut off anywhere repeats at most its last page.
         """
         began, latest = self._clock.now(), backfill
-        until = min(began + SLICE, poll_due)
+        until = min(began + TURN_SECONDS, poll_due)
         try:
-            async with asyncio.timeout(poll_due - began + LATE * 2 ** min(backfill.cut, MOST_CUT)):
+            async with asyncio.timeout(poll_due - began + PAGE_OVERRUN * 2 ** min(backfill.cut, MAX_CUT_TURNS)):
                 async for page in self._pages(backfill, lambda: stopping() or self._clock.now() >= until):
                     latest = replace(page, cut=max(backfill.cut - 1, 0), failures=0)
         except TimeoutError:
@@ -86,11 +86,11 @@ class Backfiller:
         return latest
 
     def _report(self, backfill: Backfill) -> None:
-        told = {"backfill": backfill.id, "rows": backfill.rows, "published": backfill.published, "total": backfill.total}
+        fields = {"backfill": backfill.id, "rows": backfill.rows, "published": backfill.published, "total": backfill.total}
         if backfill.running:
-            logger.info("backfill.continues", **told, left_s=None if backfill.left is None else round(backfill.left))
+            logger.info("backfill.continues", **fields, left_s=None if backfill.left is None else round(backfill.left))
         else:
-            logger.info("backfill.ended", **told, result=backfill.state, reason=backfill.reason)
+            logger.info("backfill.ended", **fields, result=backfill.state, reason=backfill.reason)
 
     async def _pages(self, backfill: Backfill, pause: Callable[[], bool]) -> AsyncIterator[Backfill]:
         """Yield the backfill after each page. Raises `BackfillFailed` and the errors of publishing."""
@@ -100,10 +100,10 @@ class Backfiller:
         dated = self._route.changes == "by_date"
         ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in query}
         position = Position(until=backfill.until if dated else None) if backfill.position is None else position_of(backfill.position)
-        window = Window(backfill.since, timedelta()) if dated else None
+        window = StampWindow(backfill.since, timedelta()) if dated else None
         reader = PageReader(self._reader, request, listing, self._log_page)
         scan = Scan(reader, self._route.key, window, ordered=ordered, pause=pause, ignore=self._route.ignore)
-        async for step in scan.steps(position, Seen()):
+        async for step in scan.steps(position, SeenRows()):
             if step.failure is not None:
                 if step.failure.fate is Fate.NOT_SENT and not step.failure.down:
                     return  # the worker stops, and the next turn reads this page
@@ -120,25 +120,25 @@ class Backfiller:
         rows = len(page.rows) if isinstance(page, Page) else None
         logger.debug("page.read", page=number, rows=rows, status=exchange.status, ms=round(exchange.duration * 1000))
 
-    async def _published(self, backfill: Backfill, step: Step, query: Mapping[str, Any]) -> Backfill:
-        changes, tally = list(self._changes(backfill, step)), Tally()
+    async def _published(self, backfill: Backfill, step: ScanStep, query: Mapping[str, Any]) -> Backfill:
+        changes, tally = list(self._changes(backfill, step)), ScanTally()
         if Completer.needed(self._route) and changes:
             changes = await self._fetched(backfill, changes, query, tally)
         await self._emitter.emit(changes, mark(backfill), tally)
         return replace(backfill, rows=backfill.rows + len(step.rows), published=backfill.published + tally.counts.get("backfilled", 0))
 
-    def _changes(self, backfill: Backfill, step: Step) -> Sequence[Change]:
+    def _changes(self, backfill: Backfill, step: ScanStep) -> Sequence[Change]:
         """Return the changes for records that were updated since `backfill.since`. A record without a stamp counts as updated."""
         rows = [(key, row) for key, row in zip(step.keys, step.rows, strict=True) if key is not None and not older(row, backfill.since)]
         return [Change("backfilled", key, row, mark(backfill), content_hash(row, self._route.ignore)) for key, row in rows]
 
-    async def _fetched(self, backfill: Backfill, changes: Sequence[Change], query: Mapping[str, Any], tally: Tally) -> list[Change]:
+    async def _fetched(self, backfill: Backfill, changes: Sequence[Change], query: Mapping[str, Any], tally: ScanTally) -> list[Change]:
         """Fetch the whole records, as a poll does. Raises `DetailsFailed`, `DetailsStopped`."""
         completer = Completer(self._route, self._reader, self._evaluator, query)
         found = await fetch_all(completer.complete, changes, before=backfill.published)
         if found.gave_up:
             raise DetailsFailed(found.gave_up)
-        passing = [each for each in found.unfetched if not each.lasting and backfill.failures < PATIENCE]
+        passing = [each for each in found.unfetched if not each.lasting and backfill.failures < MAX_FAILED_POLLS]
         if passing:
             raise DetailsFailed(f"record {passing[0].change.key}: {passing[0].reason}")
         for each in found.unfetched:
@@ -147,7 +147,7 @@ class Backfiller:
 
 
 def older(row: Mapping[str, Any], since: datetime) -> bool:
-    return before(updated_at(row), since)
+    return is_before(updated_at(row), since)
 
 
 def mark(backfill: Backfill) -> str:
@@ -155,7 +155,7 @@ def mark(backfill: Backfill) -> str:
     return f"backfill/{backfill.id}"
 
 
-def moved(backfill: Backfill, step: Step) -> Backfill:
+def moved(backfill: Backfill, step: ScanStep) -> Backfill:
     """Return the backfill after this page."""
     position = step.position
     states = {"complete": "done", "incomplete": "incomplete"}
@@ -171,4 +171,4 @@ def moved(backfill: Backfill, step: Step) -> Backfill:
 
 def pause_after(backfill: Backfill) -> float:
     """Seconds until its next turn."""
-    return min(LONGEST_PAUSE, 5.0 * 2**backfill.failures) if backfill.failures else GAP
+    return min(MAX_PAUSE, 5.0 * 2**backfill.failures) if backfill.failures else TURN_PAUSE

@@ -14,7 +14,7 @@ from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError
 from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator, Reader
-from worker.flows.polling.details import Unfetched, fetch_whole, unfetched
+from worker.flows.polling.details import Unfetched, fetch_record, unfetched
 from worker.flows.polling.events import bindings_of
 from worker.flows.polling.lists import read_list
 from worker.flows.requests import evaluated
@@ -37,7 +37,7 @@ class Completer:
     async def complete(self, change: Change) -> Change | Unfetched:
         """Return the change with the whole record, or why there is none. Raises `DetailsStopped`, `EvaluatorUnavailable`."""
         if self._route.details is not None:
-            found = await fetch_whole(self._reader, self._route.details, change, self._query)
+            found = await fetch_record(self._reader, self._route.details, change, self._query)
             if isinstance(found, Unfetched):
                 return found
             change = found

@@ -15,7 +15,7 @@ from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.outcome import DeadClass
 from worker.core.ports import Reader
 
-PATIENCE = 3  # failed polls after which a record that cannot be read is parked: it holds up the cursor
+MAX_FAILED_POLLS = 3  # failed polls after which a record that cannot be read is parked: it holds up the cursor
 ALL_REFUSED = 10  # refusals without a success that are taken for a missing permission, not for single records
 UNANSWERED = 3  # records of a page without an answer, each after all attempts, that are taken for an outage
 
@@ -40,7 +40,7 @@ class Unfetched:
 
 
 @dataclass(slots=True)
-class Found:
+class FetchedDetails:
     """The result for one page. `gave_up`: why the records that are in neither list were not asked for."""
 
     fetched: list[Change] = field(default_factory=list)
@@ -60,7 +60,7 @@ def details_request(operation: Operation, record: Mapping[str, Any], request_que
     return build_request(operation, {"id": record.get("id")}, query)
 
 
-async def fetch_whole(reader: Reader, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | Unfetched:
+async def fetch_record(reader: Reader, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | Unfetched:
     """Return the change with the record that `/{id}` answers, or why there is none. Raises `DetailsStopped`."""
     try:
         request = details_request(operation, change.record, request_query)
@@ -72,9 +72,9 @@ async def fetch_whole(reader: Reader, operation: Operation, change: Change, requ
     return unfetched(change, exchange)
 
 
-async def fetch_all(fetch: Fetch, changes: Sequence[Change], *, before: int) -> Found:
+async def fetch_all(fetch: Fetch, changes: Sequence[Change], *, before: int) -> FetchedDetails:
     """Fetch the records one after the other. `before`: number of records that this turn has fetched already. Raises `DetailsStopped`."""
-    found = Found()
+    found = FetchedDetails()
     for change in changes:
         result = await fetch(change)
         if isinstance(result, Change):

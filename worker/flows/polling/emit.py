@@ -21,12 +21,12 @@ from worker.core.ports import Clock, Evaluator, Publishing
 from worker.core.spans import Value, carrying, span
 from worker.core.topology import UNROUTED, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Note, Tracer
-from worker.flows.polling.events import UNREAD_CHILDREN, Event, event_of, parked_headers, unrouted_headers, wanted, with_parent
+from worker.flows.polling.events import UNREAD_CHILDREN, Event, event_of, parked_headers, passes_when, unrouted_headers, with_parent
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 ATTEMPTS = 3
-LONGEST_KEY = 1000  # characters of a record's key in the headers, if the record itself is left out: a longer key fits into no message
+MAX_KEY = 1000  # characters of a record's key in the headers, if the record itself is left out: a longer key fits into no message
 
 
 class EmitStopped(WorkerError):
@@ -38,7 +38,7 @@ class EmitStopped(WorkerError):
 
 
 @dataclass(slots=True)
-class Tally:
+class ScanTally:
     """Counts of one scan."""
 
     rows: int = 0
@@ -50,7 +50,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class ParkReason:
     """Why a record is put into the dead queue, with further headers."""
 
     reason: str
@@ -75,12 +75,12 @@ class Emitter:
 
     def _note(self, event: str, change: Change, message: Message | None = None, at: float | None = None, **more: Any) -> None:
         ids = ("", "") if message is None else (message.message_id, message.correlation_id or "")
-        told = {"change": change.kind, **more}
-        self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(told.items()), at))
+        details = {"change": change.kind, **more}
+        self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(details.items()), at))
 
-    async def emit(self, changes: Sequence[Change], position: str, tally: Tally) -> None:
+    async def emit(self, changes: Sequence[Change], position: str, tally: ScanTally) -> None:
         """Publish all changes. Raises `EmitStopped` after it tried all and some failed, and `BrokerError` when the broker is lost."""
-        results = await asyncio.gather(*(self._one(change, position, tally) for change in changes), return_exceptions=True)
+        results = await asyncio.gather(*(self._emit_one(change, position, tally) for change in changes), return_exceptions=True)
         settled = [change for change, result in zip(changes, results, strict=True) if result is None]
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors:
@@ -89,10 +89,10 @@ class Emitter:
         if errors:
             raise EmitStopped(str(errors[0]), settled)
 
-    async def _one(self, change: Change, position: str, tally: Tally) -> None:
+    async def _emit_one(self, change: Change, position: str, tally: ScanTally) -> None:
         self._note("seen", change)
         try:
-            if not await wanted(self._route, change, self._evaluator):
+            if not await passes_when(self._route, change, self._evaluator):
                 self._note("filtered", change)
                 tally.add("filtered")
                 return
@@ -105,10 +105,10 @@ class Emitter:
             raise EmitStopped(str(error)) from error
         await self._publish(event, change, tally)
 
-    async def _publish(self, event: Event, change: Change, tally: Tally) -> None:
+    async def _publish(self, event: Event, change: Change, tally: ScanTally) -> None:
         sent = self._clock.now()
         try:
-            with span(f"publish {event.exchange}", "producer", about(event, change, self._route)):
+            with span(f"publish {event.exchange}", "producer", span_attributes(event, change, self._route)):
                 event = replace(event, message=carrying(event.message))
                 await self._confirmed(event.message, event.routing_key, event.exchange)
         except Unroutable as error:
@@ -142,15 +142,17 @@ class Emitter:
             headers = unrouted_headers(event.exchange, event.routing_key, self._route.name, event.message.headers)
             await self._confirmed(replace(event.message, headers=headers, message_id=""), UNROUTED)
 
-    async def park(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass = DeadClass.TRANSFORM, status: int | None = None) -> None:
+    async def park(self, change: Change, reason: str, tally: ScanTally, dead_class: DeadClass = DeadClass.TRANSFORM, status: int | None = None) -> None:
         """Put the record into the dead queue of the subscriber. Raises `EmitStopped`, `BrokerError`."""
-        await self._park(change, Parked(reason, dead_class, status), with_parent(change.record, change.parent), identity(change.key, self._route.key), tally)
+        await self._park(
+            change, ParkReason(reason, dead_class, status), with_parent(change.record, change.parent), identity(change.key, self._route.key), tally
+        )
 
-    async def park_parent(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass, status: int | None = None) -> None:
+    async def park_parent(self, change: Change, reason: str, tally: ScanTally, dead_class: DeadClass, status: int | None = None) -> None:
         """Put a parent whose children cannot be read into the dead queue. Raises `EmitStopped`, `BrokerError`."""
-        await self._park(change, Parked(reason, dead_class, status, {UNREAD_CHILDREN: True}), change.record, {"key": change.key}, tally)
+        await self._park(change, ParkReason(reason, dead_class, status, {UNREAD_CHILDREN: True}), change.record, {"key": change.key}, tally)
 
-    async def _park(self, change: Change, parked: Parked, body: Mapping[str, Any], remainder: Mapping[str, Any], tally: Tally) -> None:
+    async def _park(self, change: Change, parked: ParkReason, body: Mapping[str, Any], remainder: Mapping[str, Any], tally: ScanTally) -> None:
         """Put the body into the dead queue. `remainder`: the part that is kept of a record that is too large for a message."""
         died = datetime.fromtimestamp(self._clock.now(), UTC)
         headers = dict(parked_headers(parked.reason, parked.dead_class, self._route.name, died, parked.status))
@@ -159,7 +161,7 @@ class Emitter:
         try:
             await self._confirmed(Message(encode(body), headers), dead)
         except Unpublishable as error:  # Halo has the record
-            left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}", "record": change.key[:LONGEST_KEY]}
+            left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}", "record": change.key[:MAX_KEY]}
             await self._confirmed(Message(encode(remainder), headers | left_out), dead)
         tally.add("parked")
         self._note("parked", change, dead_class=parked.dead_class.value, status=parked.status)
@@ -182,7 +184,7 @@ class Emitter:
                 return
 
 
-def about(event: Event, change: Change, route: Subscriber) -> Mapping[str, Value]:
+def span_attributes(event: Event, change: Change, route: Subscriber) -> Mapping[str, Value]:
     """Return the span attributes of an event: ids and names."""
     return {
         "messaging.system": "rabbitmq",

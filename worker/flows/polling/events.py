@@ -48,13 +48,13 @@ def with_parent(record: Mapping[str, Any], parent: Mapping[str, Any] | None) -> 
     return dict(record) if parent is None else {**record, PARENT: parent}
 
 
-def apart_from_parent(record: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+def split_parent(record: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
     """Return the record and its parent: the inverse of `with_parent`."""
     parent = record.get(PARENT)
     return {name: value for name, value in record.items() if name != PARENT}, parent if isinstance(parent, dict) else None
 
 
-async def wanted(route: Subscriber, change: Change, evaluator: Evaluator) -> bool:
+async def passes_when(route: Subscriber, change: Change, evaluator: Evaluator) -> bool:
     """Return whether the route's `when` accepts the change. Deletions always pass: they have no content to filter by. Raises `ExpressionError`."""
     return route.when is None or change.kind == "deleted" or await route.when.holds(change.record, bindings_of(route, change), evaluator)
 

@@ -9,7 +9,7 @@ from typing import Any
 from worker.catalogue.operation import Operation
 from worker.changes.pages import OnPage, PageReader
 from worker.changes.position import Position
-from worker.changes.scan import Scan, Seen
+from worker.changes.scan import Scan, SeenRows
 from worker.core.exchange import Exchange, Request
 from worker.core.ports import Reader
 
@@ -24,19 +24,19 @@ class WholeList:
     ambiguous: bool = False
 
 
-def unread(number: int, page: object, exchange: Exchange) -> None:
+def ignore_page(number: int, page: object, exchange: Exchange) -> None:
     """Do nothing: for a list whose pages are not counted."""
 
 
 async def read_list(
-    reader: Reader, operation: Operation, request: Request, key: Sequence[str], *, on_page: OnPage = unread, ignore: frozenset[str] = frozenset()
+    reader: Reader, operation: Operation, request: Request, key: Sequence[str], *, on_page: OnPage = ignore_page, ignore: frozenset[str] = frozenset()
 ) -> WholeList:
     """Read every page. A row that moved between two pages is there once, with its last content."""
     listing = operation.listing
     ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in request.query}
     scan = Scan(PageReader(reader, request, listing, on_page), key, None, ordered=ordered, pause=lambda: False, ignore=ignore)
     position, rows = Position(), dict[str, dict[str, Any]]()
-    async for step in scan.steps(position, Seen()):
+    async for step in scan.steps(position, SeenRows()):
         position = step.position
         if step.failure is not None or step.ambiguous:
             return WholeList({}, step.failure, position.reason, step.ambiguous)

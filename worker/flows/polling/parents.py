@@ -11,17 +11,17 @@ from datetime import datetime
 
 from worker.catalogue.errors import RequestError
 from worker.catalogue.requests import build_request
-from worker.changes.detect import Change, ScanContext, before
+from worker.changes.detect import Change, ScanContext, is_before
 from worker.changes.mass_loss import held_reason, too_many
 from worker.changes.pages import NOT_FOUND, OnPage
 from worker.changes.records import content_hash, updated_at
-from worker.changes.scan import Step
+from worker.changes.scan import ScanStep
 from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Request
 from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator, Reader
-from worker.flows.polling.details import PATIENCE, DetailsFailed, DetailsStopped, Fetch, Unfetched, gave_up, unfetched
+from worker.flows.polling.details import MAX_FAILED_POLLS, DetailsFailed, DetailsStopped, Fetch, Unfetched, gave_up, unfetched
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.lists import WholeList, read_list
 from worker.flows.polling.processing import Parent, RowProcessor
@@ -30,7 +30,7 @@ from worker.flows.requests import evaluated
 
 PREFIX = "\x1d"  # begins the known key of a parent, which no record of Halo's begins with
 UNREAD = "?"  # begins the content of a parent that the first scan of `start: now` has stored without reading its children
-AGAIN = "~"  # begins the content of a parent that is read again although it has not changed: one of its children was missing
+READ_AGAIN_PREFIX = "~"  # begins the content of a parent that is read again although it has not changed: one of its children was missing
 
 
 class AmbiguousChildren(DetailsFailed):
@@ -65,15 +65,15 @@ class ParentProcessor:
         self._failed: list[Unfetched] = []
         self._read = 0
 
-    async def process(self, turn: Turn, step: Step, context: ScanContext) -> None:
+    async def process(self, turn: Turn, step: ScanStep, context: ScanContext) -> None:
         """Read the children of the changed parents of this page. Raises `DetailsStopped` when the turn must end before the last one, and `DetailsFailed`."""
         for number, (key, record) in enumerate(zip(step.keys, step.rows, strict=True)):
             self.left = frozenset(filter(None, step.keys[number:]))
             if key is None:
                 continue
-            turn.known.meet([PREFIX + key])
+            turn.known.mark_seen([PREFIX + key])
             digest = content_hash(record)
-            if not self._wants(turn, Parent(key, record), digest, context, fresh=key in step.fresh):
+            if not self._has_changed(turn, Parent(key, record), digest, context, fresh=key in step.fresh):
                 continue
             if context.baseline and self._route.changes == "by_date":
                 turn.known.put(PREFIX + key, UNREAD + digest)
@@ -84,9 +84,9 @@ class ParentProcessor:
             self._read += 1
             await self._children(turn, Parent(key, record), digest, context)
 
-    def _wants(self, turn: Turn, parent: Parent, digest: str, context: ScanContext, *, fresh: bool) -> bool:
+    def _has_changed(self, turn: Turn, parent: Parent, digest: str, context: ScanContext, *, fresh: bool) -> bool:
         """Whether the parent has changed since its children were read."""
-        if context.again is not None and fresh and not before(updated_at(parent.record or {}), context.again):
+        if context.republish_since is not None and fresh and not is_before(updated_at(parent.record or {}), context.republish_since):
             return True
         return turn.known.get(PREFIX + parent.key) not in {digest, UNREAD + digest}
 
@@ -94,20 +94,20 @@ class ParentProcessor:
         change = Change("updated", parent.key, parent.record or {}, None, digest)
         found = await self._read_children(change)
         if isinstance(found, Unfetched):
-            await self._unread(turn, found)
+            await self._handle_unread(turn, found)
             return
         if found is None:  # the parent is deleted; the next complete scan of the parents decides about its children
             turn.tally.add("gone_parents")
             return
         error, turn.error = turn.error, ""
-        children = Step(list(found.rows.values()), list(found.rows), frozenset(found.rows), turn.position)
+        children = ScanStep(list(found.rows.values()), list(found.rows), frozenset(found.rows), turn.position)
         await self._rows.process(turn, children, self._context(turn, parent.key, context), self._complete, parent)
         if turn.error:
             return  # a child is not published yet
         turn.error = error
         turn.tally.add("parents")
         absent = self._absent(turn, parent.key, found) if self._route.deletes else False
-        turn.known.put(PREFIX + parent.key, (AGAIN if absent else "") + digest)
+        turn.known.put(PREFIX + parent.key, (READ_AGAIN_PREFIX if absent else "") + digest)
 
     def _absent(self, turn: Turn, parent: str, found: WholeList) -> bool:
         """Note which known children this read did not meet, and return whether there are any. A second read in a row shows that they are deleted."""
@@ -130,8 +130,8 @@ class ParentProcessor:
         if first and newer is not None and self._route.start != "beginning":
             begun = turn.known.get(PREFIX)
             newer = max(newer, datetime.fromisoformat(begun)) if begun else newer
-            return ScanContext(newer_than=newer, again=context.again)
-        return ScanContext(context.baseline, again=context.again)
+            return ScanContext(newer_than=newer, republish_since=context.republish_since)
+        return ScanContext(context.baseline, republish_since=context.republish_since)
 
     async def _read_children(self, change: Change) -> WholeList | Unfetched | None:
         """Return the children, why they cannot be read, or None where Halo has no such parent. Raises `DetailsStopped`."""
@@ -149,18 +149,18 @@ class ParentProcessor:
             return None if found.failure.status == NOT_FOUND else unfetched(change, found.failure, what)
         return Unfetched(change, DeadClass.RETRIES_EXHAUSTED, f"{what}: {found.reason}", lasting=False) if found.reason else found
 
-    async def _unread(self, turn: Turn, each: Unfetched) -> None:
+    async def _handle_unread(self, turn: Turn, each: Unfetched) -> None:
         """Park a parent whose children Halo refuses, or fails to answer poll after poll. Any other one fails this poll, so that the next one asks again."""
         self._failed.append(each)
         if reason := gave_up(self._failed, succeeded=self._read > len(self._failed)):
             raise DetailsFailed(reason)
-        if not each.lasting and turn.baton.failures < PATIENCE:
+        if not each.lasting and turn.baton.failures < MAX_FAILED_POLLS:
             turn.error = f"parent {each.change.key}: {each.reason}"
             return
         await self._emitter.park_parent(each.change, each.reason, turn.tally, each.dead_class, each.status)
         turn.known.put(PREFIX + each.change.key, str(each.change.digest))
 
-    def learn_start(self, turn: Turn) -> None:
+    def record_start(self, turn: Turn) -> None:
         """Store when the route began: an older child is not published when its parent is read for the first time."""
         if turn.plan.baseline and (reached := turn.position.reached or turn.plan.since) is not None:
             turn.known.put(PREFIX, reached.isoformat())

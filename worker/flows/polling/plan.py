@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.changes.detect import ScanContext
-from worker.changes.position import Position, Window
+from worker.changes.position import Position, StampWindow
 from worker.config.routes import Subscriber
 from worker.state.baton import Baton
 
 BASELINE_WINDOW = timedelta(days=1)  # the window in which `start: now` finds the newest stamp of Halo's clock
-STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # their rows have creation stamps; of other entities the baseline needs every id
+WITH_CREATION_STAMPS = frozenset({"tickets", "opportunities", "projects"})  # their rows have creation stamps; of other entities the baseline needs every id
 FULL_SCAN_PACE = 4.3  # seconds per page: full scans by date use a tenth of the default request budget
 CLOCKS_APART = timedelta(days=1)  # maximum difference, time zones included
 TIMES = ("until", "started", "latest", "newest")
@@ -20,47 +20,51 @@ IN_BATON = {"rows_entered": "shaken"}  # batons keep the names with which earlie
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScanPlan:
     """One scan. `full`: it reads the whole list, otherwise rows updated since `since` (UTC). `baseline`: it stores unknown records without an event.
 
-    `again`: it also publishes known records that were updated since then.
+    `republish_since`: it also publishes known records that were updated since then.
     """
 
     full: bool
     since: datetime | None
     baseline: bool
-    again: datetime | None = None
+    republish_since: datetime | None = None
 
-    def window(self, route: Subscriber) -> Window | None:
+    def window(self, route: Subscriber) -> StampWindow | None:
         """Return the window to read, None for a whole list that Halo cannot filter by date."""
-        return Window(self.since, timedelta(seconds=route.overlap)) if route.changes == "by_date" else None
+        return StampWindow(self.since, timedelta(seconds=route.overlap)) if route.changes == "by_date" else None
 
     def context(self, route: Subscriber, baton: Baton) -> ScanContext:
         if self.since is not None:
-            return ScanContext(self.baseline, since=self.since, again=self.again, column=None if route.report is None else route.report.cursor)
+            return ScanContext(
+                self.baseline, since=self.since, republish_since=self.republish_since, column=None if route.report is None else route.report.cursor
+            )
         known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
-        return ScanContext(self.baseline, cursor=known_until, again=self.again)
+        return ScanContext(self.baseline, cursor=known_until, republish_since=self.republish_since)
 
 
-def planned(route: Subscriber, baton: Baton, now: float) -> Plan:
+def plan_scan(route: Subscriber, baton: Baton, now: float) -> ScanPlan:
     """Return the scan to begin when the baton has no unfinished one."""
     baseline = not baton.learnt and route.start == "now" and route.changes != "all"
     if route.changes != "by_date":
-        return Plan(full=True, since=None, baseline=baseline, again=baton.again)
+        return ScanPlan(full=True, since=None, baseline=baseline, republish_since=baton.again)
     if baton.learnt:
         full = baton.cursor is None or (route.deletes and baton.full_due <= now)
-        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, again=baton.again)
+        return ScanPlan(
+            full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, republish_since=baton.again
+        )
     if isinstance(route.start, datetime):
-        return Plan(full=False, since=route.start.astimezone(UTC), baseline=False)
-    if baseline and not route.deletes and (route.operation.resource in STAMPED_AT_BIRTH or route.report is not None or route.for_each is not None):
-        return Plan(full=False, since=datetime.fromtimestamp(now, UTC) - BASELINE_WINDOW, baseline=True)
-    return Plan(full=True, since=None, baseline=baseline)
+        return ScanPlan(full=False, since=route.start.astimezone(UTC), baseline=False)
+    if baseline and not route.deletes and (route.operation.resource in WITH_CREATION_STAMPS or route.report is not None or route.for_each is not None):
+        return ScanPlan(full=False, since=datetime.fromtimestamp(now, UTC) - BASELINE_WINDOW, baseline=True)
+    return ScanPlan(full=True, since=None, baseline=baseline)
 
 
-def resumed(scan: dict[str, Any]) -> tuple[Plan, Position]:
+def resume_scan(scan: dict[str, Any]) -> tuple[ScanPlan, Position]:
     """Return the unfinished scan of a baton."""
     since, again = (datetime.fromisoformat(text) if (text := scan.get(name)) else None for name in ("since", "again"))
-    return Plan(scan["full"], since, scan["learning"], again), position_of(scan["position"])
+    return ScanPlan(scan["full"], since, scan["learning"], again), position_of(scan["position"])
 
 
 def position_of(document: dict[str, Any]) -> Position:
@@ -75,12 +79,12 @@ def position_document(position: Position) -> dict[str, Any]:
     return {IN_BATON.get(name, name): value for name, value in asdict(position).items()}
 
 
-def suspended(plan: Plan, position: Position) -> dict[str, Any]:
-    """Return a scan in the form that the baton carries; `resumed` reads it."""
-    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.again, "position": position_document(position)}
+def suspend_scan(plan: ScanPlan, position: Position) -> dict[str, Any]:
+    """Return a scan in the form that the baton carries; `resume_scan` reads it."""
+    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.republish_since, "position": position_document(position)}
 
 
-def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> datetime | None:
+def next_cursor(route: Subscriber, baton: Baton, plan: ScanPlan, position: Position, now: float) -> datetime | None:
     """Return the stamp up to which every change is published. It never goes back, and at most a day ahead of our clock: a wrong clock would hide later changes."""
     if route.changes != "by_date":
         return None
@@ -90,7 +94,7 @@ def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position,
     return max(kept, default=None)
 
 
-def after_scan(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> dict[str, Any]:
+def after_scan(route: Subscriber, baton: Baton, plan: ScanPlan, position: Position, now: float) -> dict[str, Any]:
     """Return the members of the baton that change after a scan. A complete scan moves the cursor; after an incomplete one the next scan reads all again."""
     changes: dict[str, Any] = {"scan": None, "polled": now, "polls": baton.polls + 1}
     match position.state:

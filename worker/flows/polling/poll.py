@@ -15,21 +15,21 @@ from worker.catalogue.requests import build_request
 from worker.changes.mass_loss import held_reason, too_many
 from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.position import Position
-from worker.changes.scan import Scan, Seen, Step
+from worker.changes.scan import Scan, ScanStep, SeenRows
 from worker.config.compiled import Parents
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError
 from worker.core.exchange import Exchange, Fate
 from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.echoes.filter import EchoFilter
+from worker.flows.polling.answer_cache import AnswerCache, CachingReader
 from worker.flows.polling.completing import Completer
 from worker.flows.polling.details import DetailsFailed, DetailsStopped
 from worker.flows.polling.emit import EmitStopped, Emitter
 from worker.flows.polling.parents import AmbiguousChildren, ParentProcessor
-from worker.flows.polling.plan import after_scan, planned, resumed, suspended
+from worker.flows.polling.plan import after_scan, plan_scan, resume_scan, suspend_scan
 from worker.flows.polling.processing import TOMBSTONE, RowProcessor, TooManyRecords
 from worker.flows.polling.report_scan import PATH, ReportScan
-from worker.flows.polling.shared_reads import SharedReads, SharingReader
 from worker.flows.polling.turn import Turn, TurnResult
 from worker.flows.requests import evaluated, subscriber_request
 from worker.metrics import Metrics
@@ -54,7 +54,7 @@ class Poller:
         clock: Clock,
         metrics: Metrics,
         echoes: EchoFilter | None = None,
-        shared: SharedReads | None = None,
+        shared: AnswerCache | None = None,
     ) -> None:
         self._route = route
         self._reader = reader
@@ -62,12 +62,12 @@ class Poller:
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
-        self._shared = shared or SharedReads(clock.monotonic)
+        self._shared = shared or AnswerCache(clock.monotonic)
         self._rows = RowProcessor(route, emitter, echoes)
 
     async def take_turn(self, baton: Baton, known: RecordIndex, pause: Callable[[], bool]) -> TurnResult:
         """Scan until the end or until `pause()` returns true. Updates `known` as the broker confirms events. Raises `BrokerError` when the broker is lost."""
-        plan, position = resumed(baton.scan) if baton.scan else (planned(self._route, baton, self._clock.now()), Position())
+        plan, position = resume_scan(baton.scan) if baton.scan else (plan_scan(self._route, baton, self._clock.now()), Position())
         if baton.scan is None:
             known.seen.clear()
         turn = Turn(baton, known, plan, position)
@@ -88,7 +88,7 @@ class Poller:
         completer = Completer(self._route, self._reader, self._evaluator, parameters["query"])
         complete = completer.complete if Completer.needed(self._route) else None
         context = turn.plan.context(self._route, turn.baton)
-        held: deque[Step] = deque()
+        held: deque[ScanStep] = deque()
         async for step in self._steps(turn, parameters, pause):
             if step.failure is not None:
                 if is_stopping(step.failure):
@@ -107,9 +107,9 @@ class Poller:
         if turn.position.state == "complete" and whole and self._route.changes != "all":
             await self._handle_missing(turn)
 
-    def _steps(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> AsyncIterator[Step]:
+    def _steps(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> AsyncIterator[ScanStep]:
         """The answers of a report, or the pages of a list."""
-        seen, route = Seen(keys=turn.known.seen), self._route
+        seen, route = SeenRows(keys=turn.known.seen), self._route
         if route.report is not None:
             on_page = self._read_logger(turn, PATH)
             return ReportScan(self._reader, route.report, route.key, turn.plan.since, on_page, ignore=route.ignore).steps(turn.position, seen)
@@ -123,12 +123,12 @@ class Poller:
         bindings = {"route": self._route.name, "client": self._route.client}
         parameters = await evaluated(parents.request, {}, bindings, self._evaluator)
         request = build_request(parents.operation, parameters["path"], parameters["query"])
-        sharing = SharingReader(self._route.name, self._route.client, self._reader, self._shared, begun=turn.baton.scan is not None)
+        sharing = CachingReader(self._route.name, self._route.client, self._reader, self._shared, begun=turn.baton.scan is not None)
         reader = PageReader(sharing, request, parents.operation.listing, self._read_logger(turn, request.path))
         scan = Scan(reader, parents.key, turn.plan.window(self._route), ordered=takes_order(parents.operation, parameters["query"]), pause=pause)
         children = self._parent_processor(turn, pause)
         context = turn.plan.context(self._route, turn.baton)
-        async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
+        async for step in scan.steps(turn.position, SeenRows(keys=turn.known.seen)):
             if step.failure is not None:
                 if is_stopping(step.failure):
                     break
@@ -147,7 +147,7 @@ class Poller:
             return
         complete = turn.position.state == "complete"
         if complete:
-            children.learn_start(turn)
+            children.record_start(turn)
         await children.handle_missing(turn, complete=complete and turn.plan.full and turn.position.until is None)
 
     def _parent_processor(self, turn: Turn, pause: Callable[[], bool]) -> ParentProcessor:
@@ -201,7 +201,7 @@ class Poller:
             return TurnResult({}, None, ended=False, error="")
         if turn.paused or not turn.position.ended:
             logger.info("poll.continues", pages=turn.tally.pages, page=turn.position.page)
-            return TurnResult({"scan": suspended(turn.plan, turn.position)}, turn.known.seen, ended=False, error="")
+            return TurnResult({"scan": suspend_scan(turn.plan, turn.position)}, turn.known.seen, ended=False, error="")
         self._report(state, turn, turn.position.reason)
         reason = turn.position.reason if state == "incomplete" else ""
         return TurnResult(after_scan(self._route, turn.baton, turn.plan, turn.position, now), None, ended=True, error="", incomplete=reason)

@@ -8,18 +8,18 @@ from typing import Any
 
 from worker.changes.detect import Change, ScanContext, classify_change
 from worker.changes.records import content_hash
-from worker.changes.scan import Step
+from worker.changes.scan import ScanStep
 from worker.config.routes import Subscriber
 from worker.core.errors import WorkerError
 from worker.flows.echoes.filter import EchoFilter
-from worker.flows.polling.details import PATIENCE, DetailsFailed, Fetch, Unfetched, fetch_all
+from worker.flows.polling.details import MAX_FAILED_POLLS, DetailsFailed, Fetch, Unfetched, fetch_all
 from worker.flows.polling.emit import EmitStopped, Emitter
 from worker.flows.polling.events import deletion
 from worker.flows.polling.turn import Turn
 from worker.state.record_index import MAX_KNOWN, RecordIndex
 
 TOMBSTONE = "-"  # begins the mark of a deleted record, which is no content hash
-AT_ONCE = 500  # rows that are published together
+PUBLISH_BATCH = 500  # rows that are published together
 FORGOTTEN = MAX_KNOWN // 10  # oldest rows of a report by date that make room for new ones
 
 
@@ -56,16 +56,16 @@ class RowProcessor:
         self._emitter = emitter
         self._echoes = echoes
 
-    async def process(self, turn: Turn, step: Step, context: ScanContext, complete: Fetch | None, parent: Parent = NO_PARENT) -> None:
+    async def process(self, turn: Turn, step: ScanStep, context: ScanContext, complete: Fetch | None, parent: Parent = NO_PARENT) -> None:
         """Publish the changes of this step, then store them as known."""
         turn.tally.rows += len(step.rows)
-        turn.known.meet(step.keys)
+        turn.known.mark_seen(step.keys)
         changes = self._changes(turn, step, context, parent)
         changes = await self._without_echoes(turn, changes, context)
         if step.unfit:
             changes = await self._park_unfit(turn, changes, step)
-        for start in range(0, len(changes), AT_ONCE):
-            await self._finish(turn, changes[start : start + AT_ONCE], complete)
+        for start in range(0, len(changes), PUBLISH_BATCH):
+            await self._finish(turn, changes[start : start + PUBLISH_BATCH], complete)
 
     async def _finish(self, turn: Turn, changes: list[Change], complete: Fetch | None) -> None:
         if complete is None:
@@ -84,13 +84,13 @@ class RowProcessor:
         Any other record fails this poll, so that the next one asks again.
         """
         for each in unfetched:
-            if not each.lasting and turn.baton.failures < PATIENCE:
+            if not each.lasting and turn.baton.failures < MAX_FAILED_POLLS:
                 turn.error = f"record {each.change.key}: {each.reason}"
                 continue
             await self._emitter.park(each.change, each.reason, turn.tally, each.dead_class, each.status)
             self._remember(turn, [each.change], parked=True)
 
-    async def _park_unfit(self, turn: Turn, changes: Sequence[Change], step: Step) -> list[Change]:
+    async def _park_unfit(self, turn: Turn, changes: Sequence[Change], step: ScanStep) -> list[Change]:
         """Park the rows that cannot become a record; return the others."""
         for change in changes:
             if reason := step.unfit.get(change.key):
@@ -98,10 +98,10 @@ class RowProcessor:
                 self._remember(turn, [change], parked=True)
         return [change for change in changes if change.key not in step.unfit]
 
-    def _changes(self, turn: Turn, step: Step, context: ScanContext, parent: Parent) -> list[Change]:
+    def _changes(self, turn: Turn, step: ScanStep, context: ScanContext, parent: Parent) -> list[Change]:
         """Return the changes of this step. Nearly every row is unchanged, so unchanged rows take the shortest path."""
         known, traced, ignore = turn.known.hashes, turn.known.traces if self._echoes is not None else None, self._route.ignore
-        compares = self._route.changes != "all" and context.again is None
+        compares = self._route.changes != "all" and context.republish_since is None
         found = []
         for key, row in zip(step.keys, step.rows, strict=True):
             if key is None:
@@ -118,9 +118,9 @@ class RowProcessor:
         if self._route.changes == "all":  # only parked records are known, with the content that was parked
             return Change("updated", key, row.record, None, digest) if row.fresh and turn.known.get(key) != digest else None
         previous = turn.known.get(key)
-        again = context.again is not None and row.fresh
+        again = context.republish_since is not None and row.fresh
         reborn = previous is not None and previous.startswith(TOMBSTONE)
-        verdict = "created" if reborn else classify_change(row.record, previous, digest, context if again else replace(context, again=None))
+        verdict = "created" if reborn else classify_change(row.record, previous, digest, context if again else replace(context, republish_since=None))
         trace = self._echoes.trace(row.record) if self._echoes is not None and (verdict is not None or key not in turn.known.traces) else ""
         if verdict is None:
             if trace:
@@ -147,7 +147,7 @@ class RowProcessor:
 
     async def _without_echoes(self, turn: Turn, changes: list[Change], context: ScanContext) -> list[Change]:
         """Store the changes that our own writes made as known; return the others."""
-        own = await self._echoes.own(changes, turn.known, context) if self._echoes is not None else []
+        own = await self._echoes.echoes(changes, turn.known, context) if self._echoes is not None else []
         if not own:
             return changes
         for _ in own:

@@ -15,9 +15,9 @@ from typing import Any
 from worker.changes.cells import moment, typed
 from worker.changes.identity import ambiguity, are_ambiguous
 from worker.changes.pages import OnPage, Page, PageFailed
-from worker.changes.position import Position, complete, incomplete
+from worker.changes.position import Position, completed, incomplete
 from worker.changes.records import record_key
-from worker.changes.scan import Seen, Step
+from worker.changes.scan import ScanStep, SeenRows
 from worker.config.compiled import Report
 from worker.config.statements import MAX_ROWS
 from worker.core.exchange import Exchange, Fate, Priority, Request
@@ -47,25 +47,25 @@ class ReportScan:
         self._on_page = on_page
         self._ignore = ignore
 
-    async def steps(self, position: Position, seen: Seen) -> AsyncIterator[Step]:
+    async def steps(self, position: Position, seen: SeenRows) -> AsyncIterator[ScanStep]:
         """Read answer by answer from `position` until the scan ends. Adds to `seen`."""
         while not position.ended:
             since = position.newest if position.page > 1 else self._since
             page = await self._read(position.page, since)
             if isinstance(page, PageFailed):
-                yield Step([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
+                yield ScanStep([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
                 return
             rows, unfit = self._typed(page.rows)
             keys = [record_key(row, self._key) for row in rows]
             if are_ambiguous(rows, keys, self._ignore):
-                yield Step([], [], frozenset(), incomplete(position, ambiguity(rows, self._key)), ambiguous=True)
+                yield ScanStep([], [], frozenset(), incomplete(position, ambiguity(rows, self._key)), ambiguous=True)
                 return
             found = {key for key in keys if key is not None}
             fresh = frozenset(found - seen.keys)
             seen.keys.update(found)
             position = self._after(position, page, rows, since, keyless=None in keys)
             reasons = {key: unfit[number] for number, key in enumerate(keys) if key is not None and number in unfit}
-            yield Step(rows, keys, fresh, position, unfit=reasons)
+            yield ScanStep(rows, keys, fresh, position, unfit=reasons)
 
     async def _read(self, number: int, since: datetime | None) -> Page | PageFailed:
         exchange = await self._reader.send(report_request(self._report, since), priority=Priority.POLL)
@@ -81,7 +81,7 @@ class ReportScan:
         absent = sorted({*self._report.types, *self._key} - found)
         if not absent or len(page.rows) == 1:
             return page
-        return failed(exchange, f"the report has no column {' or '.join(absent)}; it has {', '.join(sorted(found))}")
+        return page_failure(exchange, f"the report has no column {' or '.join(absent)}; it has {', '.join(sorted(found))}")
 
     def _typed(self, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[int, str]]:
         """Return the records, and the reasons of the records that do not fit, by their numbers."""
@@ -104,7 +104,7 @@ class ReportScan:
             return incomplete(position, f"rows of the report lack {' or '.join(self._key)}, which identifies a record: name other columns under `key`")
         asked = MAX_ROWS if self._report.top is None else self._report.top
         if len(rows) < min(asked, MAX_ROWS):
-            return complete(position)
+            return completed(position)
         if self._report.cursor is None:
             return incomplete(
                 position, f"{len(rows):,} rows came, as many as one answer holds: raise TOP up to {MAX_ROWS:,}, narrow the statement, or name a `cursor`"
@@ -146,14 +146,14 @@ def rows_of_report(exchange: Exchange) -> Page | PageFailed:
     body = exchange.body[0] if isinstance(exchange.body, list) and len(exchange.body) == 1 else exchange.body
     report = body.get("report") if isinstance(body, dict) else None
     if not isinstance(report, dict):
-        return failed(exchange, "the answer holds no `report`: this Halo does not run reports, or the application may not")
+        return page_failure(exchange, "the answer holds no `report`: this Halo does not run reports, or the application may not")
     if error := report.get("load_error"):
-        return failed(exchange, f"Halo refuses the statement: {str(error)[:300]}")
+        return page_failure(exchange, f"Halo refuses the statement: {str(error)[:300]}")
     rows = report.get("rows")
     if not isinstance(rows, list) or report.get("loaded") is False:
-        return failed(exchange, "the report was not loaded, and Halo does not say why")
+        return page_failure(exchange, "the report was not loaded, and Halo does not say why")
     return Page([row for row in rows if isinstance(row, dict)], None, exchange.date)
 
 
-def failed(exchange: Exchange, reason: str) -> PageFailed:
+def page_failure(exchange: Exchange, reason: str) -> PageFailed:
     return PageFailed(replace(exchange, fate=Fate.REJECTED, reason=reason))

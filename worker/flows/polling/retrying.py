@@ -15,7 +15,7 @@ from worker.waits import waiting_for
 logger = structlog.get_logger()
 PAUSES = (0.5, 2.0, 5.0)  # seconds before the second, third and fourth attempt
 AWAY_WAIT = 20.0  # seconds that a read waits while Halo as a whole is away; a longer outage fails the poll
-BY_CHANCE = frozenset({Fate.AMBIGUOUS, Fate.DONE_UNREAD, Fate.THROTTLED})
+TRANSIENT_STATUSES = frozenset({Fate.AMBIGUOUS, Fate.DONE_UNREAD, Fate.THROTTLED})
 UNDONE = frozenset({Fate.NOT_SENT, Fate.THROTTLED})
 STOPPED = "the worker stopped before the read was repeated"
 
@@ -32,7 +32,7 @@ class RetryingReader:
         """Return the first exchange that is conclusive, or the last one. After `stop` the exchange is NOT_SENT and not `down`."""
         exchange = await self._halo.send(request, priority=priority)
         for attempt, pause in enumerate(PAUSES, start=2):
-            if not by_chance(exchange) or (request.method != "GET" and exchange.fate not in UNDONE):
+            if not is_transient(exchange) or (request.method != "GET" and exchange.fate not in UNDONE):
                 return exchange  # a report that was sent is not sent again in this poll: it may take Halo a minute each time
             logger.warning("read.repeated", path=request.path, attempt=attempt, status=exchange.status, reason=exchange.reason)
             await self._wait(exchange, pause)
@@ -52,6 +52,6 @@ class RetryingReader:
                 await race(self._clock.sleep(pause), self._stop.wait())
 
 
-def by_chance(exchange: Exchange) -> bool:
+def is_transient(exchange: Exchange) -> bool:
     """Return whether the same read may succeed at once: timeouts, 5xx, lost or cut answers, web pages, 429, and an outage that has just begun."""
-    return (exchange.fate in BY_CHANCE or (exchange.fate is Fate.NOT_SENT and exchange.down)) and not exchange.oversized
+    return (exchange.fate in TRANSIENT_STATUSES or (exchange.fate is Fate.NOT_SENT and exchange.down)) and not exchange.oversized

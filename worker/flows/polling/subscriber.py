@@ -12,17 +12,17 @@ from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
 from worker.core.spans import span
-from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
+from worker.core.topology import Topology, browsable_queue, common_topology, events_topology, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.echoes.filter import EchoFilter
+from worker.flows.polling.answer_cache import AnswerCache
 from worker.flows.polling.backfilling import Backfiller, pause_after
 from worker.flows.polling.emit import Emitter
+from worker.flows.polling.next_arrival import next_arrival
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.retrying import RetryingReader
 from worker.flows.polling.schedule import Schedule, schedule_of
-from worker.flows.polling.shared_reads import SharedReads
 from worker.flows.polling.turn import TurnResult
-from worker.flows.polling.turns import next_arrival
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.backfill import Backfill
@@ -36,13 +36,13 @@ from worker.waits import wait_scope, waiting_for
 
 logger = structlog.get_logger()
 UNAVAILABLE_WAIT = 30.0  # seconds that a replica holds a baton while Halo is down, before another one may try
-FAILURES_TOLD = 3  # failed polls in a row after which the subscriber is not ready
+LOGGED_FAILURES = 3  # failed polls in a row after which the subscriber is not ready
 ERROR_WAIT = 300.0  # maximum seconds between a failed poll and the next one
 
 
 def subscriber_topology(route: Subscriber) -> Topology:
     """Return the queues and exchanges that a subscriber needs besides its own state."""
-    dead = Topology(queues=(browsed(subscriber_dead_queue(route.name)),))
+    dead = Topology(queues=(browsable_queue(subscriber_dead_queue(route.name)),))
     return common_topology() + events_topology(route.exchange, route.queue, route.queue_binding) + dead
 
 
@@ -64,7 +64,7 @@ class SubscriberFlow:
         turn_limit: float = 300.0,
         echoes: WriteNotices | None = None,
         tracer: Tracer = NO_TRACE,
-        shared: SharedReads | None = None,
+        shared: AnswerCache | None = None,
     ) -> None:
         self._route = route
         self._halo = halo
@@ -112,9 +112,9 @@ class SubscriberFlow:
                 logger.warning("consumer.lost", route=self._route.name, reason=arrived)
                 return
             if arrived is None:
-                if not await self._in_sight(broker):
+                if not await self._baton_is_visible(broker):
                     return  # a channel without deliveries may hold the baton
-                self._leave_to_others()
+                self._forget_old_failures()
             elif not isinstance(arrived, bool) and (held := await lease.take(arrived)) is not None:
                 self._found()
                 await self._turn(broker, lease, held, stop)
@@ -183,7 +183,7 @@ class SubscriberFlow:
         self._metrics.failed_polls.labels(self._route.name).set(failures)
         if result.held is not None:
             self._report_held(result.held)
-        self._failing = result.ambiguous or failures >= FAILURES_TOLD
+        self._failing = result.ambiguous or failures >= LOGGED_FAILURES
         if self._failing:
             count = f"{failures} polls in a row failed, the last one: " if failures > 1 else ""
             self._health.down(self.part, count + result.error)
@@ -202,7 +202,7 @@ class SubscriberFlow:
             logger.info("deletes.resumed", route=self._route.name)
         self._held = held
 
-    def _leave_to_others(self) -> None:
+    def _forget_old_failures(self) -> None:
         """Forget failures that may have ended at another replica. This replica has had no turn for longer than its own next turn would take to come."""
         if self._failing and self._clock.monotonic() - self._last_turn > 2 * max(self._turn_limit, ERROR_WAIT):
             self._failing = False
@@ -270,7 +270,7 @@ class SubscriberFlow:
         self._health.down(self.part, reason)
         logger.error("cursor.lost", route=self._route.name, reason=reason)
 
-    async def _in_sight(self, broker: Broker) -> bool:
+    async def _baton_is_visible(self, broker: Broker) -> bool:
         """Search the state queues for a baton that has not arrived for a while, and raise the alarm if it is lost."""
         if await baton_visible(broker, self._route.name):
             self._found()

@@ -8,8 +8,8 @@ from typing import Any
 
 from worker.changes.position import Position
 from worker.core.entropy import new_id
-from worker.flows.polling.emit import Tally
-from worker.flows.polling.plan import Plan
+from worker.flows.polling.emit import ScanTally
+from worker.flows.polling.plan import ScanPlan
 from worker.state.baton import Baton
 from worker.state.record_index import RecordIndex
 
@@ -26,10 +26,10 @@ class Turn:
 
     baton: Baton
     known: RecordIndex
-    plan: Plan
+    plan: ScanPlan
     position: Position
     poll: str = field(default_factory=lambda: new_id()[:12])
-    tally: Tally = field(default_factory=Tally)
+    tally: ScanTally = field(default_factory=ScanTally)
     error: str = ""
     stopped: bool = False
     fetched: int = 0

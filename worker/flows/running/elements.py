@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from worker.core.errors import Undecodable
 from worker.core.json_codec import WEIGHT_OF_BYTE
-from worker.flows.running.packing import unpacked, weighed, weighed_in_thread
+from worker.flows.running.compression import compress_and_weigh, compress_and_weigh_in_thread, decompress
 
-TOGETHER = 64  # elements in one chunk: the part that is unpacked for one element
-PACE = 256 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes some milliseconds
+CHUNK_ELEMENTS = 64  # elements in one chunk: the part that is unpacked for one element
+BYTES_BETWEEN_PAUSES = 256 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ElementList:
     @classmethod
     def of(cls, items: Sequence[Any]) -> Self:
         """Pack the elements. Raises `Undecodable` for a value that is not JSON."""
-        chunks = [weighed(list(items[start : start + TOGETHER])) for start in range(0, len(items), TOGETHER)]
+        chunks = [compress_and_weigh(list(items[start : start + CHUNK_ELEMENTS])) for start in range(0, len(items), CHUNK_ELEMENTS)]
         return cls(tuple(text for text, _ in chunks), len(items), weighs=max((weight for _, weight in chunks), default=0))
 
     @classmethod
@@ -39,11 +39,11 @@ class ElementList:
         """As `of`, with pauses in which other work goes on. Raises `Undecodable`."""
         chunks: list[str] = []
         heaviest = since = 0
-        for start in range(0, len(items), TOGETHER):
-            text, weighs = await weighed_in_thread(list(items[start : start + TOGETHER]))
+        for start in range(0, len(items), CHUNK_ELEMENTS):
+            text, weighs = await compress_and_weigh_in_thread(list(items[start : start + CHUNK_ELEMENTS]))
             chunks.append(text)
             heaviest, since = max(heaviest, weighs), since + weighs
-            if since > PACE:
+            if since > BYTES_BETWEEN_PAUSES:
                 since = 0
                 await asyncio.sleep(0)
         return cls(tuple(chunks), len(items), weighs=heaviest)
@@ -55,13 +55,13 @@ class ElementList:
 
     def at(self, position: int) -> Any:
         """Return the element at this position. Raises `Undecodable` when the list lacks it."""
-        index = position // TOGETHER - self.dropped
-        chunk = unpacked(self.chunks[index]) if 0 <= index < len(self.chunks) else []
-        if not isinstance(chunk, list) or not position % TOGETHER < len(chunk):
+        index = position // CHUNK_ELEMENTS - self.dropped
+        chunk = decompress(self.chunks[index]) if 0 <= index < len(self.chunks) else []
+        if not isinstance(chunk, list) or not position % CHUNK_ELEMENTS < len(chunk):
             raise Undecodable(f"the iteration has no element {position}")
-        return chunk[position % TOGETHER]
+        return chunk[position % CHUNK_ELEMENTS]
 
     def since(self, position: int) -> Self:
         """Return the list without the chunks that end before this element."""
-        gone = position // TOGETHER - self.dropped
+        gone = position // CHUNK_ELEMENTS - self.dropped
         return type(self)(self.chunks[gone:], self.count, self.dropped + gone, self.weighs) if gone > 0 else self

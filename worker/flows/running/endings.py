@@ -7,34 +7,34 @@ from dataclasses import replace
 from worker.config.automation import Step
 from worker.config.run_values import Values
 from worker.core.outcome import ARROW, DeadClass, Doubtful, Outcome, Passed, Refused, Unsent
-from worker.flows.running.iteration import Failure
-from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.iteration import RunFailure
+from worker.flows.running.run_message import ChildResult, Run, run_queue
 
-LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
+MAX_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
 
 
-def ended_well(run: Run, values: Values, status: int | None = None) -> Passed:
+def success_message(run: Run, values: Values, status: int | None = None) -> Passed:
     """Return the message by which the caller goes on. Raises `Undecodable` when the caller is too large to travel."""
-    last = replace(run.with_values(values).light(), callers=(), each=None, returned=None, request=None)
-    return returned(run, Returned(last), status)
+    last = replace(run.with_values(values).without_large_response(), callers=(), each=None, returned=None, request=None)
+    return message_to_caller(run, ChildResult(last), status)
 
 
-def failure_above(run: Run, outcome: Outcome, attempts: int) -> Outcome:
+def failure_message(run: Run, outcome: Outcome, attempts: int) -> Outcome:
     """Return the outcome, or the message that passes a final failure to a caller that catches it.
 
     If no caller catches the failure, the letter holds all the runs, and its replay goes on from there. Raises `Undecodable` when the caller is too large to
     travel.
     """
-    run = whole(run)
+    run = iterating_run(run)
     caught = bool(run.callers) and run.callers[-1].catches
     if not caught or not isinstance(outcome, (Unsent, Doubtful, Refused)) or not is_final(outcome, attempts):
         return outcome
     dead = outcome.dead_class if isinstance(outcome, Refused) else DeadClass.RETRIES_EXHAUSTED
-    failure = Failure(dead.value, outcome.reason[:LONGEST_REASON], outcome.status, run.step or "")
-    return returned(run, Returned(failure=failure), outcome.status)
+    failure = RunFailure(dead.value, outcome.reason[:MAX_REASON], outcome.status, run.step or "")
+    return message_to_caller(run, ChildResult(failure=failure), outcome.status)
 
 
-def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
+def message_to_caller(run: Run, ended: ChildResult, status: int | None = None) -> Passed:
     """Return the message for the caller. The visits of an element continue the count of its run; another runbook's run counts its own."""
     caller = run.callers[-1]
     visit = (run if run.is_element else caller).visit + 1
@@ -42,13 +42,13 @@ def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
     return Passed(above.message(), run_queue(above.runbook), f"{run.step}{ARROW}{above.step}", status)
 
 
-def waiting(run: Run, step: Step) -> Run:
+def waiting_caller(run: Run, step: Step) -> Run:
     """Return the run as the caller of the run that its step begins."""
     catches = step.on_failure is not None or bool(step.each is not None and step.each.failures)
     return replace(run.waiting(), callers=(), returned=None, catches=catches or bool(run.callers and run.callers[-1].catches))
 
 
-def whole(run: Run) -> Run:
+def iterating_run(run: Run) -> Run:
     """Return the run that iterates, if this run is one of its lanes; otherwise the run itself."""
     return replace(run, id=run.each.origin, visit=run.each.visit) if run.each is not None and run.each.lanes > 1 else run
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from worker.config.automation import Runbook, Step
-from worker.config.control_steps import MOST_STARTS, ForEach
+from worker.config.control_steps import MAX_STARTS, ForEach
 from worker.config.run_values import Values
 from worker.core.errors import ExpressionError
 from worker.core.lanes import LanePart, RunBroker
@@ -18,14 +18,14 @@ from worker.core.outcome import ARROW, DeadClass, Done, Outcome, Passed, Refused
 from worker.core.ports import Evaluator
 from worker.core.topology import lanes_queue
 from worker.flows.running.elements import ElementList
-from worker.flows.running.endings import waiting, whole
-from worker.flows.running.iteration import Failure, Iteration, lane_items, merged
-from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.endings import iterating_run, waiting_caller
+from worker.flows.running.iteration import Iteration, RunFailure, lane_items, merge_lanes
+from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.threads import in_thread_if_large
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class IterationDone:
     """All elements are done, and the run goes on with these values."""
 
     run: Run
@@ -37,11 +37,11 @@ class ElementFailed:
     """An element failed, and with it the step."""
 
     run: Run
-    failure: Failure
+    failure: RunFailure
     index: int
 
 
-Progress = Outcome | Over | ElementFailed
+Progress = Outcome | IterationDone | ElementFailed
 
 
 class Iterator:
@@ -67,24 +67,24 @@ class Iterator:
         if run.returned is not None:
             results, failure = await self._result(run, each, run.returned)
             if failure is not None and not each.failures:
-                return ElementFailed(whole(run), failure, iteration.index)
+                return ElementFailed(iterating_run(run), failure, iteration.index)
             size = 0 if failure is None else iteration.items.bytes
             iteration = await in_thread_if_large(size, partial(iteration.advanced, results, failure))
             run = replace(run, each=iteration, returned=None)
         if not iteration.over:
             return await self._element(run, step, each, iteration)
-        return await self._join(run, iteration) if iteration.lanes > 1 else self._over(run, each, iteration)
+        return await self._join(run, iteration) if iteration.lanes > 1 else self._finish(run, each, iteration)
 
     async def _begin(self, run: Run, step: Step, each: ForEach) -> Progress:
-        if len(run.callers) >= MOST_STARTS:
-            return Refused(DeadClass.FAILED, f"{MOST_STARTS} runs are below each other, which is the limit")
+        if len(run.callers) >= MAX_STARTS:
+            return Refused(DeadClass.FAILED, f"{MAX_STARTS} runs are below each other, which is the limit")
         items = elements_of(await each.items.fill(run.values(), self._evaluator), each)
         results: Mapping[str, list[Any]] = {name: [] for name in each.results}
         lanes = min(each.parallel, len(items))
         if lanes <= 1:
             begun = Iteration(await ElementList.paced(items), results=results)
             run = replace(run, each=begun)
-            return self._over(run, each, begun) if begun.over else await self._element(run, step, each, begun)
+            return self._finish(run, each, begun) if begun.over else await self._element(run, step, each, begun)
         run = await run.at_rest()
         first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(await lane_items(items, lanes))]
         for lane in others:  # a copy of this step publishes them again: the claims of their first visits identify the copies
@@ -108,15 +108,15 @@ class Iterator:
             started=run.started,
             steps=1,
             depth=run.depth,
-            callers=(*run.callers, waiting(run, step)),
+            callers=(*run.callers, waiting_caller(run, step)),
         )
         return Passed(element.message(), self._queue, f"{step.name}{ARROW}{each.first}, element {iteration.index}")
 
-    async def _result(self, run: Run, each: ForEach, ended: Returned) -> tuple[Mapping[str, Any], Failure | None]:
+    async def _result(self, run: Run, each: ForEach, ended: ChildResult) -> tuple[Mapping[str, Any], RunFailure | None]:
         """Return the value that the element adds to each variable of `into`, or why the element failed."""
         nothing = dict.fromkeys(each.results)
         if ended.failure is not None or ended.run is None:
-            return nothing, ended.failure or Failure(DeadClass.FAILED.value, "its run ended without a result")
+            return nothing, ended.failure or RunFailure(DeadClass.FAILED.value, "its run ended without a result")
         if each.into is None:
             return nothing, None
         values = replace(ended.run, callers=(*run.callers, replace(run, callers=(), returned=None))).values()
@@ -125,25 +125,25 @@ class Iterator:
         except ExpressionError as error:
             if not each.failures:
                 raise
-            return nothing, Failure(DeadClass.TRANSFORM.value, f"`into`: {error}", step=run.step or "")
+            return nothing, RunFailure(DeadClass.TRANSFORM.value, f"`into`: {error}", step=run.step or "")
 
     async def _join(self, run: Run, iteration: Iteration) -> Outcome:
         """End a lane. The last lane to end goes on with the results of all lanes."""
-        origin = whole(run)
+        origin = iterating_run(run)
 
         def onward(parts: Mapping[int, Mapping[str, Any]]) -> tuple[Message, str]:
-            return replace(origin, visit=origin.visit + 1, each=merged(parts, iteration)).message(), self._queue
+            return replace(origin, visit=origin.visit + 1, each=merge_lanes(parts, iteration)).message(), self._queue
 
         document = {"count": iteration.items.count, "results": iteration.results, "failures": iteration.failures}
         part = LanePart(f"{iteration.origin}:{iteration.visit}", iteration.lane, iteration.lanes, document)
         last = await self._broker.join(self._meeting, part, onward)
         return Done(f"lane {iteration.lane} of {iteration.lanes} has ended" + (", the last one" if last else ""))
 
-    def _over(self, run: Run, each: ForEach, iteration: Iteration) -> Over:
+    def _finish(self, run: Run, each: ForEach, iteration: Iteration) -> IterationDone:
         values = run.values()
         found = dict(iteration.results) | ({each.failures: list(iteration.failures)} if each.failures else {})
         changed = replace(values, variables=dict(values.variables) | found, plain=values.plain | found.keys())
-        return Over(replace(run, each=None, returned=None), changed)
+        return IterationDone(replace(run, each=None, returned=None), changed)
 
 
 def elements_of(value: Any, each: ForEach) -> list[Any]:

@@ -12,7 +12,7 @@ from worker.flows.running.elements import ElementList
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RunFailure:
     """Why an element, or a runbook that a step waits for, failed: as the dead letter would say it."""
 
     dead_class: str
@@ -57,7 +57,7 @@ class Iteration:
         """Raises `Undecodable`."""
         return self.items.at(self.position)
 
-    def advanced(self, results: Mapping[str, Any], failure: Failure | None = None) -> Self:
+    def advanced(self, results: Mapping[str, Any], failure: RunFailure | None = None) -> Self:
         """Return the iteration after this element. Raises `Undecodable`.
 
         `results`: the value that the element adds to each variable. A failed element adds null, so that results keep their places.
@@ -92,7 +92,7 @@ def lists_of(document: Mapping[str, Any]) -> bool:
     return texts and collected and isinstance(failures, list) and document.get("lanes", 0) > 0
 
 
-def failed_element(index: int, item: Any, failure: Failure) -> dict[str, Any]:
+def failed_element(index: int, item: Any, failure: RunFailure) -> dict[str, Any]:
     """An element of the variable that `failures` names."""
     return {
         "index": index,
@@ -112,7 +112,7 @@ async def lane_items(items: Sequence[Any], lanes: int) -> list[ElementList]:
     return [await ElementList.paced(items[lane::lanes]) for lane in range(lanes)]
 
 
-def merged(parts: Mapping[int, Mapping[str, Any]], iteration: Iteration) -> Iteration:
+def merge_lanes(parts: Mapping[int, Mapping[str, Any]], iteration: Iteration) -> Iteration:
     """Return the iteration with the results of all its lanes: it is over, and has one lane. `parts`: the document of each lane."""
     count = sum(part["count"] for part in parts.values())
     lanes = len(parts)

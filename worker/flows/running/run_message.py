@@ -14,22 +14,22 @@ from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 from worker.core.topology import RUNS
-from worker.flows.running.iteration import Failure, Iteration
-from worker.flows.running.packing import unpacked, weighed, weighed_in_thread
-from worker.flows.running.run_shape import LATER, STILL, document_of, fits, later_members, plain_members, still_members
+from worker.flows.running.compression import compress_and_weigh, compress_and_weigh_in_thread, decompress
+from worker.flows.running.iteration import Iteration, RunFailure
+from worker.flows.running.run_shape import LATER, UNCHANGED_MEMBERS, document_of, fits, later_members, plain_members, unchanged_members
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024
-DEEPEST = MAX_DEPTH + 6  # a variable may be as deep as any document, and is at most six levels down: in the run that `returned` holds
+MAX_RUN_DEPTH = MAX_DEPTH + 6  # a variable may be as deep as any document, and is at most six levels down: in the run that `returned` holds
 STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run ids that are derived from the start of a run
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ChildResult:
     """The end of a run that this one waited for: its last state, or why it failed."""
 
     run: Run | None = None
-    failure: Failure | None = None
+    failure: RunFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Run:
     catches: bool = False
     each: Iteration | None = None
     callers: tuple[Run, ...] = ()
-    returned: Returned | None = None
+    returned: ChildResult | None = None
     packed: str = field(default="", compare=False, repr=False)
     """The text of the members that do not change while the run waits, once it is written."""
     weighs: int = field(default=0, compare=False, repr=False)
@@ -82,10 +82,10 @@ class Run:
 
     def next(self, step: str, values: Values) -> Self:
         """Return the run at its next step, without an answer that is too large to travel."""
-        begun = self.with_values(values).light()
+        begun = self.with_values(values).without_large_response()
         return replace(begun, step=step, visit=self.visit + 1, steps=self.steps + 1, each=None, returned=None)
 
-    def light(self) -> Self:
+    def without_large_response(self) -> Self:
         """Return the run without an answer that is too large to travel."""
         return self if len(encode(self.response)) <= RESPONSE_LIMIT else replace(self, response=None, packed="")
 
@@ -115,18 +115,18 @@ class Run:
         """Return the run as it waits for others: its unchanging members are packed once. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = weighed(self._still())
+        text, weighs = compress_and_weigh(self._unchanged_members())
         return replace(self, packed=text, weighs=weighs)
 
     async def at_rest(self) -> Self:
         """As `waiting`; large members are packed in a thread. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = await weighed_in_thread(self._still())
+        text, weighs = await compress_and_weigh_in_thread(self._unchanged_members())
         return replace(self, packed=text, weighs=weighs)
 
-    def _still(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in STILL}
+    def _unchanged_members(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in UNCHANGED_MEMBERS}
 
     def document(self) -> dict[str, Any]:
         """Return the members as JSON values. A member that only some runs have is left out where it is absent."""
@@ -142,7 +142,7 @@ class Run:
     @classmethod
     def read(cls, body: bytes) -> Self:
         """Raises `Undecodable`."""
-        document = decode(body, max_depth=DEEPEST)
+        document = decode(body, max_depth=MAX_RUN_DEPTH)
         if not isinstance(document, dict) or document.get("v") != VERSION:
             raise Undecodable("the message is not a run of a runbook")
         return cls.of(document)
@@ -151,7 +151,7 @@ class Run:
     def of(cls, document: Any, *, alone: bool = False) -> Self:
         """Return the run of a document. `alone`: the run is inside another run, and has no callers. Raises `Undecodable`."""
         if isinstance(document, dict) and isinstance(text := document.get("packed"), str):
-            document = document | still_members(unpacked(text))
+            document = document | unchanged_members(decompress(text))
         if not isinstance(document, dict):
             raise Undecodable("the run has a member of the wrong type")
         try:
@@ -170,17 +170,17 @@ class Run:
         )
 
     @classmethod
-    def _returned(cls, document: Mapping[str, Any] | None) -> Returned | None:
+    def _returned(cls, document: Mapping[str, Any] | None) -> ChildResult | None:
         if document is None:
             return None
         ended, failure = document.get("run"), document.get("failure")
         try:
-            told = None if failure is None else Failure(**failure)
-            if told is not None:
-                told.check()
+            failed = None if failure is None else RunFailure(**failure)
+            if failed is not None:
+                failed.check()
         except (TypeError, ValueError):
             raise Undecodable("the run has a member of the wrong type") from None
-        return Returned(None if ended is None else cls.of(ended, alone=True), told)
+        return ChildResult(None if ended is None else cls.of(ended, alone=True), failed)
 
 
 def same(name: str, values: Values, base: Values) -> bool:

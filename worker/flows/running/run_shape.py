@@ -6,27 +6,27 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from worker.config.control_steps import MOST_STARTS
+from worker.config.control_steps import MAX_STARTS
 from worker.core.errors import Undecodable
 
 LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None, "weighs": 0}
 """The defaults of members that may be absent. `steps`: a run without iterations has as many as it has visits."""
-STILL = ("variables", "plain", "status", "response", "request", "started", "removed")
+UNCHANGED_MEMBERS = ("variables", "plain", "status", "response", "request", "started", "removed")
 """The members that do not change while a run waits for others."""
 
 
 def document_of(run: Any, nested: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of a run. `nested`: the documents of the members that are not JSON values."""
-    left = STILL if run.packed else ("packed", "weighs")
+    left = UNCHANGED_MEMBERS if run.packed else ("packed", "weighs")
     members = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in left} | dict(nested)
     return {name: value for name, value in members.items() if name not in LATER or name == "steps" or value not in (LATER[name], ())}
 
 
-def still_members(document: Any) -> dict[str, Any]:
+def unchanged_members(document: Any) -> dict[str, Any]:
     """Return the unchanging members from an unpacked text. Raises `Undecodable`."""
     if not isinstance(document, dict):
         raise Undecodable("the run has a member of the wrong type")
-    return {name: document[name] for name in STILL if name in document}
+    return {name: document[name] for name in UNCHANGED_MEMBERS if name in document}
 
 
 def later_members(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def fits(values: Mapping[str, Any]) -> bool:
     names = all(isinstance(values[name], list) and all(isinstance(each, str) for each in values[name]) for name in ("plain", "removed"))
     nested = (
         isinstance(values["callers"], list)
-        and len(values["callers"]) <= MOST_STARTS
+        and len(values["callers"]) <= MAX_STARTS
         and isinstance(values["returned"], dict | None)
         and isinstance(values["catches"], bool)
     )

@@ -27,19 +27,19 @@ from worker.core.ports import Clock, Evaluator
 from worker.core.spans import span
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.evaluating import once_evaluated
-from worker.flows.running.endings import LONGEST_REASON, ended_well, failure_above, is_final
-from worker.flows.running.iterating import ElementFailed, Iterator, Over
+from worker.flows.running.endings import MAX_REASON, failure_message, is_final, success_message
+from worker.flows.running.iterating import ElementFailed, IterationDone, Iterator
 from worker.flows.running.publishing import publish
-from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.run_message import ChildResult, Run, run_queue
 from worker.flows.running.starting import starting_values, sub_run
-from worker.flows.running.step import Performed, Performer
-from worker.flows.running.variables import taken
+from worker.flows.running.step import StepExecutor, StepResult
+from worker.flows.running.variables import with_variables
 from worker.flows.writes.attempt import Attempt, Attempts
 from worker.flows.writes.guarded_write import unanswered
 from worker.threads import in_thread
 
 logger = structlog.get_logger()
-PATIENCE = 1.0  # seconds within which the claim of the next step may show that a redelivered step is finished
+CLAIM_WAIT = 1.0  # seconds within which the claim of the next step may show that a redelivered step is finished
 PAUSE = 1.0  # seconds for which the worker holds a step that it cannot claim: otherwise the step would come back at once
 
 
@@ -49,7 +49,7 @@ class RunbookFlow:
     def __init__(
         self,
         runbook: Runbook,
-        performer: Performer,
+        step_executor: StepExecutor,
         ledger: Ledger,
         evaluator: Evaluator,
         clock: Clock,
@@ -61,7 +61,7 @@ class RunbookFlow:
         """`hide` masks secrets in a failure reason that the route builds from an answer."""
         self._hide = hide
         self._runbook = runbook
-        self._performer = performer
+        self._step_executor = step_executor
         self._ledger = ledger
         self._evaluator = evaluator
         self._clock = clock
@@ -88,7 +88,7 @@ class RunbookFlow:
                 return Unsent(f"the step could not be claimed: {error}", counted=False)
             step = self._runbook.steps.get(run.step or "")
             attempt = self._attempts.of(delivery, state, step.retry if step is not None else (), remembered=claim is Claim.AGAIN or state.remembered is True)
-            return releasing(await self._taken(run, attempt, state.attempts), Entry(visit_released(run.id, run.visit), state.message_id))
+            return releasing(await self._take_and_report(run, attempt, state.attempts), Entry(visit_released(run.id, run.visit), state.message_id))
 
     def _foreign(self, run: Run) -> Refused | None:
         """Return why this runbook takes no step of this run; None if it does."""
@@ -106,11 +106,11 @@ class RunbookFlow:
         """
         if claim is Claim.WON:
             return True
-        if await self._ledger.knows(visit_key(run.id, run.visit + 1), within=PATIENCE if redelivered else 0.0):
+        if await self._ledger.knows(visit_key(run.id, run.visit + 1), within=CLAIM_WAIT if redelivered else 0.0):
             return False
         return claim is Claim.AGAIN or await self._ledger.knows(visit_released(run.id, run.visit))
 
-    async def _taken(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
+    async def _take_and_report(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
         """Take the step; pass a final failure to a caller that catches it.
 
         If no caller catches a failure, it stays here with all the runs, and its replay goes on from this step.
@@ -120,7 +120,7 @@ class RunbookFlow:
                 outcome = await self._take(run, attempt, attempts)
             except ExpressionError as error:
                 outcome = Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
-            return failure_above(run, outcome, attempts)
+            return failure_message(run, outcome, attempts)
         except Undecodable as error:
             return Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
 
@@ -134,18 +134,18 @@ class RunbookFlow:
             case Step(end=str()):
                 return await self._ended(run, step, values)
             case Step(wait=float() as seconds):
-                outcome = await self._onward(run, step, values)
+                outcome = await self._take_branch(run, step, values)
                 return replace(outcome, delay=seconds) if isinstance(outcome, Passed) else outcome
             case Step(set=template) if template is not None:
                 found = await template.fill(values, self._evaluator)
                 kept = {name: value for name, value in values.variables.items() if name not in step.sets}
-                return await self._onward(run, step, replace(values, variables=kept | found, plain=values.plain | found.keys()))
+                return await self._take_branch(run, step, replace(values, variables=kept | found, plain=values.plain | found.keys()))
             case Step(start=SubRunbook() as started):
                 return await self._start(run, step, started, values, attempts)
             case Step(each=ForEach() as each):
                 return await self._iterate(run, step, each, attempts)
             case Step(method=None, action=None, publish=None):
-                return await self._onward(run, step, values)
+                return await self._take_branch(run, step, values)
             case _:
                 return await self._perform(run, step, values, attempt, attempts)
 
@@ -154,16 +154,16 @@ class RunbookFlow:
         try:
             with span(f"step {step.name}", attributes={"halo.route": run.runbook, "halo.run": run.id, "halo.visit": run.visit}):
                 if step.publish is not None:
-                    performed = Performed(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
+                    performed = StepResult(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
                 else:
-                    performed = await self._performer.perform(step, values, attempt)
+                    performed = await self._step_executor.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
             dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
             return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)
         except LookupUnanswered as error:
             return self._failed(run, step, values, await attempt.with_history(unanswered(error, doubtful=attempt.doubtful)), attempts)
         if isinstance(performed.outcome, Done):
-            return await self._onward(run, step, performed.values, performed.outcome.status)
+            return await self._take_branch(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)
 
     async def _start(self, run: Run, step: Step, started: SubRunbook, values: Values, attempts: int) -> Outcome:
@@ -179,22 +179,22 @@ class RunbookFlow:
             await self._broker.publish(child.message(), routing_key=run_queue(child.runbook))
         except BrokerError as error:
             return await self._later(error)
-        return await self._onward(run, step, values)
+        return await self._take_branch(run, step, values)
 
-    async def _returned(self, run: Run, step: Step, ended: Returned, attempts: int) -> Outcome:
+    async def _returned(self, run: Run, step: Step, ended: ChildResult, attempts: int) -> Outcome:
         """Go on after the other run: its variables are the response."""
         values = run.values()
         if ended.failure is not None or ended.run is None:
             failure = ended.failure
-            told = (
+            failed = (
                 Refused(DeadClass.FAILED, "its run ended without a result")
                 if failure is None
                 else Refused(DeadClass(failure.dead_class), failure.reason, failure.status)
             )
-            return self._failed(run, step, values, replace(told, reason=f"runbook {step.start.runbook if step.start else ''!s}: {told.reason}"), attempts)
+            return self._failed(run, step, values, replace(failed, reason=f"runbook {step.start.runbook if step.start else ''!s}: {failed.reason}"), attempts)
         answered = replace(values, status=None, response=dict(ended.run.variables))
         documents = {"response": answered.response, "request": answered.request}
-        return await self._onward(run, step, taken(answered, step.output, documents))
+        return await self._take_branch(run, step, with_variables(answered, step.output, documents))
 
     async def _iterate(self, run: Run, step: Step, each: ForEach, attempts: int) -> Outcome:
         try:
@@ -202,8 +202,8 @@ class RunbookFlow:
         except BrokerError as error:
             return await self._later(error)
         match progress:
-            case Over(whole, values):
-                return await self._onward(whole, step, values)
+            case IterationDone(whole, values):
+                return await self._take_branch(whole, step, values)
             case ElementFailed(whole, failure, index):
                 refused = Refused(DeadClass(failure.dead_class), f"element {index}: {failure.reason}", failure.status)
                 return self._failed(whole, step, whole.values(), refused, attempts)
@@ -215,10 +215,10 @@ class RunbookFlow:
         await self._clock.sleep(PAUSE)
         return Unsent(str(error), counted=False)
 
-    async def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
+    async def _take_branch(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
         """Go to the first branch whose condition holds."""
         if not step.go:
-            return self._over(run, values, status)
+            return self._end_run(run, values, status)
         for branch in step.go:
             if branch.when is None or await self._holds(branch.when, values):
                 return self._to(run, branch.go, values, status)
@@ -231,24 +231,24 @@ class RunbookFlow:
     async def _ended(self, run: Run, step: Step, values: Values) -> Outcome:
         """Raises `ExpressionError`."""
         if step.end == "done":
-            return self._over(run, values)
-        told = as_text(await step.reason.fill(values, self._evaluator)) if step.reason is not None else ""
-        reason = KnownSecrets(secret_texts(values.variables)).hide(self._hide(told))
-        return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
+            return self._end_run(run, values)
+        text = as_text(await step.reason.fill(values, self._evaluator)) if step.reason is not None else ""
+        reason = KnownSecrets(secret_texts(values.variables)).hide(self._hide(text))
+        return Refused(DeadClass.FAILED, reason[:MAX_REASON] or f"the run ended at step {step.name!r}")
 
-    def _over(self, run: Run, values: Values, status: int | None = None) -> Outcome:
+    def _end_run(self, run: Run, values: Values, status: int | None = None) -> Outcome:
         """End the run well: the run that waits for it goes on. Raises `Undecodable`."""
-        return ended_well(run, values, status) if run.callers else Done("the run is done", status)
+        return success_message(run, values, status) if run.callers else Done("the run is done", status)
 
     def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, attempts: int) -> Outcome:
         """Return the outcome of a failure: it waits for its retry, goes to `on_failure`, or ends the run. A step in doubt is parked in any case."""
         if isinstance(outcome, (Done, Passed, Skipped)):
             return outcome
-        told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
-        if isinstance(told, (Unsent, Doubtful)):
-            told = replace(told, delays=step.retry if told.delays is None else told.delays)
-        if step.on_failure is None or not is_final(told, attempts):
-            return told
+        failure = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
+        if isinstance(failure, (Unsent, Doubtful)):
+            failure = replace(failure, delays=step.retry if failure.delays is None else failure.delays)
+        if step.on_failure is None or not is_final(failure, attempts):
+            return failure
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)
         return self._to(run, step.on_failure, replace(values, status=outcome.status), outcome.status)
 

@@ -10,9 +10,9 @@ from worker.config.automation import Runbook
 from worker.core.errors import Unroutable
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.topology import Topology, browsed, subscriber_dead_queue
+from worker.core.topology import Topology, browsable_queue, subscriber_dead_queue
+from worker.flows.polling.next_arrival import next_arrival
 from worker.flows.polling.schedule import Schedule
-from worker.flows.polling.turns import next_arrival
 from worker.flows.running.run_message import iso, run_id_of, run_queue, start_message
 from worker.metrics import Metrics
 from worker.state.baton import Baton
@@ -20,14 +20,14 @@ from worker.state.baton_lease import BatonLease, HeldBaton, open_lease
 from worker.state.bootstrap import baton_visible, ensure_baton, restart_baton
 
 logger = structlog.get_logger()
-PATIENCE = 300.0  # seconds without the baton after which a replica looks for it
-LOST_AFTER = 3  # looks in a row that do not find it
-AGAIN_AFTER = 60.0  # seconds until the next try after a start that no queue took
+BATON_SEARCH_AFTER = 300.0  # seconds without the baton after which a replica looks for it
+MAX_MISSED_SEARCHES = 3  # looks in a row that do not find it
+START_RETRY = 60.0  # seconds until the next try after a start that no queue took
 
 
 def schedule_topology(runbook: Runbook) -> Topology:
     """Return the queue that the baton needs besides the queues of the runbook."""
-    return Topology(queues=(browsed(subscriber_dead_queue(runbook.name)),))
+    return Topology(queues=(browsable_queue(subscriber_dead_queue(runbook.name)),))
 
 
 class ScheduleFlow:
@@ -58,13 +58,13 @@ class ScheduleFlow:
 
     async def _turns(self, broker: Broker, lease: BatonLease, channel: Channel, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            arrived = await next_arrival(broker, self._clock, self._name, lease, channel, stop, PATIENCE)
+            arrived = await next_arrival(broker, self._clock, self._name, lease, channel, stop, BATON_SEARCH_AFTER)
             if isinstance(arrived, str):
                 self._health.down(self.part, f"it starts no runs: {arrived}")
                 logger.warning("consumer.lost", route=self._name, reason=arrived)
                 return
             if arrived is None:
-                await self._look(broker)
+                await self._search_baton(broker)
                 return  # a channel without deliveries may hold the baton
             if not isinstance(arrived, bool) and (held := await lease.take(arrived)) is not None:
                 self._looks = 0
@@ -77,7 +77,7 @@ class ScheduleFlow:
             await lease.put(held, baton.advanced(due=baton.due))  # it came early: another replica drained the waiting queue
             return
         if baton.polled and not await self._started(channel, baton):
-            await lease.put(held, baton.advanced(due=now + AGAIN_AFTER))
+            await lease.put(held, baton.advanced(due=now + START_RETRY))
             return
         await lease.put(held, baton.advanced(polled=now, due=self._schedule.due(now)))
 
@@ -89,13 +89,13 @@ class ScheduleFlow:
                 start_message(self._name, run_id_of(f"schedule {self._name}", at), {"scheduled": at}, self._clock.now()), routing_key=run_queue(self._name)
             )
         except Unroutable as error:
-            logger.error("schedule.failed", route=self._name, scheduled=at, reason=str(error), again_in_s=AGAIN_AFTER)
+            logger.error("schedule.failed", route=self._name, scheduled=at, reason=str(error), again_in_s=START_RETRY)
             return False
         logger.info("schedule.started", route=self._name, scheduled=at)
         return True
 
-    async def _look(self, broker: Broker) -> None:
+    async def _search_baton(self, broker: Broker) -> None:
         """Look for the baton. A lost baton is made again, since a schedule has no progress to lose."""
         self._looks = 0 if await baton_visible(broker, self._name) else self._looks + 1
-        if self._looks >= LOST_AFTER and await restart_baton(broker, self._clock, self._name):
+        if self._looks >= MAX_MISSED_SEARCHES and await restart_baton(broker, self._clock, self._name):
             logger.warning("schedule.lost", route=self._name, then="goes on with its next time")

@@ -17,7 +17,7 @@ from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Evaluator, Halo
-from worker.flows.running.variables import taken
+from worker.flows.running.variables import with_variables
 from worker.flows.writes.attempt import Attempt, Denial
 from worker.flows.writes.guarded_write import NOT_FOUND, GuardedWriter
 from worker.flows.writes.write_request import Write, payload_of
@@ -26,14 +26,14 @@ REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Performed:
+class StepResult:
     """The outcome of a step, and the values after it (with the answer, if there was one)."""
 
     outcome: Outcome
     values: Values
 
 
-class Performer:
+class StepExecutor:
     """Performs the methods and actions of one runbook's steps."""
 
     def __init__(self, caller: Caller, clients: Mapping[str, Halo], evaluators: Mapping[str, Evaluator]) -> None:
@@ -43,7 +43,7 @@ class Performer:
         self._evaluators = evaluators
         self._catalogue = load()
 
-    async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
+    async def perform(self, step: Step, values: Values, attempt: Attempt) -> StepResult:
         """Call the method or the action of a step.
 
         Raises `ExpressionError`, `EvaluatorUnavailable`, `LookupUnanswered`, `RequestError`, `CallRefused`, `Undecodable`.
@@ -54,31 +54,31 @@ class Performer:
         answered = replace(values, status=getattr(outcome, "status", None), response=getattr(outcome, "body", None))
         return self._with_output(step, outcome, answered)
 
-    async def _method(self, step: Step, method: Method, values: Values, attempt: Attempt) -> Performed:
+    async def _method(self, step: Step, method: Method, values: Values, attempt: Attempt) -> StepResult:
         repeatable = method.verb in REPEATABLE or step.in_doubt == "repeat"
         if attempt.doubtful and not repeatable:
             reason = f"{method.full_name} may have been called before, and calling a {method.verb} twice may show (`in_doubt: repeat` accepts that)"
-            return Performed(Refused(DeadClass.IN_DOUBT, reason), values)
+            return StepResult(Refused(DeadClass.IN_DOUBT, reason), values)
         if repeatable:
             exchange = await self._caller.call(method, values, timeout=step.timeout)
         else:
             sent = await attempt.send(partial(self._caller.reserve, method, values, timeout=step.timeout), without_lookup=True)
             if isinstance(sent, Denial):
-                return Performed(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
+                return StepResult(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
             exchange = sent
         answered = replace(values, status=exchange.status, response=exchange.body)
-        outcome = as_asked(method_outcome(exchange, repeatable=repeatable), step)
+        outcome = with_requested_delays(method_outcome(exchange, repeatable=repeatable), step)
         performed = self._with_output(step, outcome, answered, method.output, exchange.documents)
         return replace(performed, outcome=await attempt.with_history(performed.outcome))
 
     def _with_output(
         self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None, answer: Mapping[str, Any] | None = None
-    ) -> Performed:
+    ) -> StepResult:
         """`answer`: the documents of a method's answer, where it has more than a response."""
         if not isinstance(outcome, Done):
-            return Performed(outcome, values)
+            return StepResult(outcome, values)
         documents = {"response": values.response, "status": values.status, **(answer or {}), "request": values.request}
-        return Performed(outcome, taken(values, {**(output or {}), **step.output}, documents))
+        return StepResult(outcome, with_variables(values, {**(output or {}), **step.output}, documents))
 
     async def _action(self, step: Step, values: Values, attempt: Attempt) -> Outcome:
         action, halo, evaluator = step.action, self._clients[step.client or ""], self._evaluators[step.client or ""]
@@ -114,7 +114,7 @@ class Performer:
             return {name: exchange.body[name] for name in wanted if exchange.body.get(name) is not None}
         if exchange.status == NOT_FOUND:
             return Refused(DeadClass.REJECTED, f"there is no {action.entity} with this id", exchange.status)
-        return unread(replace(exchange, fate=Fate.DONE_UNREAD, reason="the answer is no record") if exchange.ok else exchange)
+        return failed_read(replace(exchange, fate=Fate.DONE_UNREAD, reason="the answer is no record") if exchange.ok else exchange)
 
 
 def clients_of(runbook: Runbook, integrations: Mapping[str, Integration]) -> set[str]:
@@ -142,7 +142,7 @@ def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
             return Refused(DeadClass.AUTH, reason, status)
 
 
-def as_asked(outcome: Outcome, step: Step) -> Outcome:
+def with_requested_delays(outcome: Outcome, step: Step) -> Outcome:
     """Return the outcome with the delays of the step's wait queues: the step waits for as long as the other API asked."""
     if isinstance(outcome, Unsent) and outcome.after:
         return replace(outcome, delays=step.waits, after=min(outcome.after, step.waits[-1]))
@@ -151,10 +151,10 @@ def as_asked(outcome: Outcome, step: Step) -> Outcome:
 
 def read_outcome(exchange: Exchange) -> Outcome:
     """Return the outcome of a read from Halo."""
-    return Done("read", exchange.status, exchange.body) if exchange.ok else unread(exchange)
+    return Done("read", exchange.status, exchange.body) if exchange.ok else failed_read(exchange)
 
 
-def unread(exchange: Exchange) -> Outcome:
+def failed_read(exchange: Exchange) -> Outcome:
     """Return the outcome of a read that failed. The read changed nothing, so it may be repeated."""
     match exchange.fate:
         case Fate.REJECTED:

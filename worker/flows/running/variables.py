@@ -14,7 +14,7 @@ from worker.config.variables import VariablePath
 logger = structlog.get_logger()
 
 
-def taken(values: Values, paths: Mapping[str, VariablePath], documents: Mapping[str, Any]) -> Values:
+def with_variables(values: Values, paths: Mapping[str, VariablePath], documents: Mapping[str, Any]) -> Values:
     """Return `values` with a variable for each path. `documents`: the document of each root.
 
     A variable that is missing in its document is removed, and logged as a warning.

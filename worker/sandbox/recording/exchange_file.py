@@ -31,8 +31,8 @@ class RecordedExchange:
     statement: str = ""
 
     def as_object(self) -> dict[str, Any]:
-        told = {"method": self.method, "path": self.path, "query": dict(self.query), "status": self.status, "body": self.body}
-        return told | ({"statement": self.statement} if self.statement else {})
+        document = {"method": self.method, "path": self.path, "query": dict(self.query), "status": self.status, "body": self.body}
+        return document | ({"statement": self.statement} if self.statement else {})
 
     @classmethod
     def of(cls, document: Any) -> Self:

@@ -8,7 +8,7 @@ from typing import Self
 
 from worker.catalogue.catalogue import load
 from worker.catalogue.operations import read_schemas
-from worker.catalogue.published import unpacked
+from worker.catalogue.published import ungrouped
 
 BESIDE = frozenset(
     {"record_count", "results", "rows", "loaded", "load_error", "report", "error", "error_description", "message", "classname", "lastupdate", "useremail"}
@@ -28,7 +28,7 @@ class KnownNames:
     def published(cls, keep: Iterable[str] = ()) -> Self:
         """Return the names of the published API, and the names of members in `keep`."""
         operations = load().operations()
-        members = {name for schema in read_schemas().values() for name in unpacked(schema)}
+        members = {name for schema in read_schemas().values() for name in ungrouped(schema)}
         rows = {each.listing.key for each in operations if each.listing is not None and each.listing.key}
         parameters = {name for each in operations for name in each.query_parameters}
         segments = {part for each in operations for part in each.path.split("/") if part and "{" not in part}

@@ -15,14 +15,14 @@ from yarl import URL
 
 from worker.core.errors import Undecodable
 from worker.core.json_codec import decode
-from worker.core.url_paths import climbs
+from worker.core.url_paths import leaves_folder
 from worker.sandbox.recording.exchange_file import ExchangeWriter, RecordedExchange
 from worker.sandbox.recording.scrubbing import Scrubber
 from worker.sandbox.responses import json_answer
 from worker.sandbox.server import MAX_REQUEST_BYTES, listen
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=20)
-LARGEST_ANSWER = 64 * 1024 * 1024
+MAX_ANSWER = 64 * 1024 * 1024
 PASSED_ON = ("Authorization", "Accept", "Content-Type", "halo-app-name")
 PASSED_BACK = ("Date", "Retry-After", "WWW-Authenticate")
 LITERAL = re.compile(r"'(?:[^']|'')*'")
@@ -31,7 +31,7 @@ Watch = Callable[[str, str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class UpstreamAnswer:
     """An answer of the real Halo."""
 
     status: int
@@ -76,26 +76,26 @@ class Recorder:
         return self._seen(request.method, path, answer, api=api)
 
     def _allowed(self, method: str, path: str, sent: bytes, *, api: bool) -> bool:
-        if climbs(path):  # Halo would read it as another path than the one checked here
+        if leaves_folder(path):  # Halo would read it as another path than the one checked here
             return False
         if not api:
             return path.lower().startswith("/auth/")
         return self._writes or method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and is_report(path) and only_loads(sent))
 
-    async def _pass_on(self, request: web.Request, sent: bytes) -> Passed:
+    async def _pass_on(self, request: web.Request, sent: bytes) -> UpstreamAnswer:
         """Raises `aiohttp.ClientError`, `TimeoutError`."""
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         address = URL(f"{self._upstream.origin()}{request.rel_url.raw_path_qs}", encoded=True)  # so that the path of a request cannot name another host
         async with self._session.request(request.method, address, data=sent or None, headers=headers, allow_redirects=False) as answer:
-            body = await answer.content.read(LARGEST_ANSWER + 1)
-            while len(body) <= LARGEST_ANSWER and not answer.content.at_eof():
-                body += await answer.content.read(LARGEST_ANSWER + 1 - len(body))
-            if len(body) > LARGEST_ANSWER:
+            body = await answer.content.read(MAX_ANSWER + 1)
+            while len(body) <= MAX_ANSWER and not answer.content.at_eof():
+                body += await answer.content.read(MAX_ANSWER + 1 - len(body))
+            if len(body) > MAX_ANSWER:
                 raise aiohttp.ClientPayloadError
             kept = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
-            return Passed(answer.status, answer.headers.get("Content-Type", "application/octet-stream"), kept, body)
+            return UpstreamAnswer(answer.status, answer.headers.get("Content-Type", "application/octet-stream"), kept, body)
 
-    def _record(self, request: web.Request, path: str, passed: Passed, sent: bytes) -> None:
+    def _record(self, request: web.Request, path: str, passed: UpstreamAnswer, sent: bytes) -> None:
         """Write the exchange to the file, without an answer's body that is no JSON."""
         try:
             body = self._scrubber.value(decode(passed.body)) if passed.body else None
@@ -136,7 +136,7 @@ def statement_digest(sent: bytes) -> str:
     return sha256("\n".join(statements).encode()).hexdigest()[:16]
 
 
-def own_addresses(passed: Passed, origin: str) -> web.Response:
+def own_addresses(passed: UpstreamAnswer, origin: str) -> web.Response:
     """Return Halo's `authinfo` with the addresses of the proxy, so that clients fetch tokens through it."""
     try:
         info = decode(passed.body)

@@ -17,7 +17,7 @@ PAGE = "page_no"
 TOKEN = {"access_token": "token-of-a-recording", "token_type": "Bearer", "expires_in": 3600, "scope": "all"}
 
 
-class Replay:
+class ReplayServer:
     """Answers with the recorded exchange that is most similar to the request."""
 
     def __init__(self, exchanges: Iterable[RecordedExchange], watch: Watch) -> None:
@@ -86,5 +86,5 @@ def without_rows(body: Any) -> Any:
 @asynccontextmanager
 async def replay(exchanges: Iterable[RecordedExchange], host: str, port: int, watch: Watch) -> AsyncIterator[str]:
     """Run a replay; yields its address."""
-    async with listen(Replay(exchanges, watch).application(), host, port) as url:
+    async with listen(ReplayServer(exchanges, watch).application(), host, port) as url:
         yield url

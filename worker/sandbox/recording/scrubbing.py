@@ -30,10 +30,10 @@ CUSTOM_FIELD = re.compile(r"CF[A-Za-z0-9_]{1,60}")
 FLAGS = frozenset({"true", "false", "True", "False"})
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 TAG = re.compile(r"<[A-Za-z!/][^>]*>")
-LARGEST_PLAIN = 1_000_000  # a larger number may be a telephone number, unless its member is an id
-LARGEST_ID = 2**31 - 1
+MAX_PLAIN = 1_000_000  # a larger number may be a telephone number, unless its member is an id
+MAX_ID = 2**31 - 1
 SOME_DAY = "2000-01-01T00:00:00"
-DEEPEST_TEXT = 5  # JSON in a text in JSON in a text …
+MAX_TEXT_DEPTH = 5  # JSON in a text in JSON in a text …
 
 
 class Scrubber:
@@ -74,14 +74,14 @@ class Scrubber:
         return "/".join(part if self._is_plain_segment(part) else f"text{self._numbered(part)}" for part in path.split("/"))
 
     def _is_plain_segment(self, part: str) -> bool:
-        return not part or part.lower() in self._names.segments or (part.isascii() and part.isdecimal() and len(part) < len(str(LARGEST_ID)))
+        return not part or part.lower() in self._names.segments or (part.isascii() and part.isdecimal() and len(part) < len(str(MAX_ID)))
 
     def _text(self, text: str, name: str, depth: int) -> str:
         if not text.strip() or text in FLAGS or is_plain(text, name):
             return text
         if MOMENT.fullmatch(text):
             return SOME_DAY
-        if depth < DEEPEST_TEXT and text.lstrip()[0] in "[{" and (inner := decoded(text)) is not None:
+        if depth < MAX_TEXT_DEPTH and text.lstrip()[0] in "[{" and (inner := decoded(text)) is not None:
             return encode(self.value(inner, name, depth + 1)).decode()
         number = self._numbered(text)
         if EMAIL.fullmatch(text):
@@ -89,7 +89,7 @@ class Scrubber:
         return f"<p>Text {number}</p>" if TAG.search(text) else f"Text {number}"
 
     def _number(self, value: float | Decimal, name: str) -> Any:
-        limit = LARGEST_ID if ID_NAME.search(name) else LARGEST_PLAIN
+        limit = MAX_ID if ID_NAME.search(name) else MAX_PLAIN
         if PERSONAL_NUMBER.search(name) or not -limit <= value <= limit:  # also for values such as NaN that compare with no number
             return self._numbered((type(value).__name__, str(value)))
         return value

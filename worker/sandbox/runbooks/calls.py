@@ -40,7 +40,7 @@ class IntegrationCalls:
         try:
             headers |= await self._authorization(integration, method)
             async with self._session.request(verb, url, data=data, headers=headers, allow_redirects=False, skip_auto_headers=("Content-Type",)) as answer:
-                values.response = readable(await answer.read())
+                values.response = json_or_text(await answer.read())
                 good = 200 <= answer.status < 300  # noqa: PLR2004  the name of the way: Successful Response (200 - 299)
         except (aiohttp.ClientError, TimeoutError):
             values.response, good = None, False
@@ -67,7 +67,7 @@ class IntegrationCalls:
         fields = {"grant_type": "client_credentials", "client_id": integration.get("client_id"), "client_secret": integration.get("new_client_secret")}
         fields |= {"scope": integration.get("scope")} if integration.get("scope") else {}
         async with self._session.post(str(integration.get("tokenurl")), data={name: str(value or "") for name, value in fields.items()}) as answer:
-            found = readable(await answer.read())
+            found = json_or_text(await answer.read())
         return str(found.get("access_token") or "") if isinstance(found, Mapping) else ""
 
 
@@ -89,7 +89,7 @@ def headers_of(method: Mapping[str, Any], values: RunValues) -> dict[str, str]:
     return {str(row["key"]): values.fill(str(row.get("value") or "")) for row in method.get("headers") or ()}
 
 
-def readable(body: bytes) -> Any:
+def json_or_text(body: bytes) -> Any:
     """Return the JSON of an answer, otherwise its text."""
     try:
         return json.loads(body) if body else None

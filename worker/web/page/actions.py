@@ -8,9 +8,9 @@ import structlog
 from aiohttp import web
 
 from worker.core.errors import WorkerError
-from worker.web.page.lists import chosen
-from worker.web.page.model import Desk, LetterRow, Letters
-from worker.web.page.pages import Pages
+from worker.web.page.lists import filter_letters
+from worker.web.page.model import LetterRow, Letters, PageBackend
+from worker.web.page.pages import StatusPages
 from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import COOKIE, LIFE, Session, Sessions
 from worker.web.serving import answer
@@ -39,8 +39,8 @@ class NotDone(WorkerError):
 class Actions:
     """Answers the forms. `pages`: finds the row of a letter."""
 
-    def __init__(self, desk: Desk, pages: Pages, rendering: Rendering, sessions: Sessions) -> None:
-        self._desk = desk
+    def __init__(self, page_backend: PageBackend, pages: StatusPages, rendering: Rendering, sessions: Sessions) -> None:
+        self._backend = page_backend
         self._pages = pages
         self._rendering = rendering
         self._sessions = sessions
@@ -71,9 +71,9 @@ class Actions:
         action = request.query.get("action", "")
         try:
             self._required(session)
-            rows = await self._asked(action, request.query)
+            rows = await self._selected_rows(action, request.query)
         except NotDone as refused:
-            return self._told(request, session, refused)
+            return self._refuse(request, session, refused)
         newest = max((row.at or 0.0 for row in rows), default=0.0)
         return self._rendering.page(request, session, "confirm.html", action=action, rows=rows, until=newest, given=dict(request.query), bulk=BULK)
 
@@ -86,9 +86,9 @@ class Actions:
             require_known(form)
             sentence = await self._done(form, request.remote or "unknown")
         except NotDone as refused:
-            return self._told(request, session, refused)
+            return self._refuse(request, session, refused)
         except (WorkerError, TimeoutError) as error:
-            return self._told(request, session, NotDone(str(error) or "the broker did not answer in time"))
+            return self._refuse(request, session, NotDone(str(error) or "the broker did not answer in time"))
         if wants_json(request):
             return answer(200, {"outcome": sentence})
         return self._rendering.page(request, session, "told.html", title="Done", text=f"{sentence}.", back=local(form.get("back", "/")))
@@ -97,7 +97,7 @@ class Actions:
         if not self._sessions.fits(session, form.get("csrf", "")):
             raise NotDone(OLD_FORM, 403)
 
-    async def _asked(self, action: str, given: Mapping[str, str]) -> Sequence[LetterRow]:
+    async def _selected_rows(self, action: str, given: Mapping[str, str]) -> Sequence[LetterRow]:
         if action not in {"replay", "discard"}:
             raise NotDone("there is no such action", 404)
         return await self._rows({**given, "until": given.get("until") or "inf"})
@@ -110,18 +110,18 @@ class Actions:
     async def _done(self, form: Form, peer: str) -> str:
         match form.get("action"):
             case "pause":
-                return await self._desk.pause(form.get("route", ""), form.get("reason", "").strip(), f"the status page, from {peer}")
+                return await self._backend.pause(form.get("route", ""), form.get("reason", "").strip(), f"the status page, from {peer}")
             case "resume":
-                return await self._desk.resume(form.get("route", ""))
+                return await self._backend.resume(form.get("route", ""))
             case "replay":
                 verdict = form.get("verdict") or None
                 if verdict is not None and verdict not in VERDICTS:
                     raise NotDone("there is no such verdict", 400)
-                return await self._desk.replay(await self._rows(form), verdict)
+                return await self._backend.replay(await self._rows(form), verdict)
             case "discard":
-                return await self._desk.discard(await self._rows(form))
+                return await self._backend.discard(await self._rows(form))
             case "edit":
-                return await self._desk.edit((await self._rows(form, one=True))[0], form.get("body", ""))
+                return await self._backend.edit((await self._rows(form, one=True))[0], form.get("body", ""))
             case _:
                 raise NotDone("there is no such action", 404)
 
@@ -136,14 +136,14 @@ class Actions:
             row = await self._pages.row_of(given.get("queue", ""), given["key"])
             rows = [] if row is None else [row]
         else:
-            seen = await self._desk.letters(None)
+            seen = await self._backend.letters(None)
             until = seconds_of(given.get("until", ""))
-            rows = chosen((seen.value or Letters()).rows, given.get("route", ""), given.get("class", ""), until)[::-1][:BULK]
+            rows = filter_letters((seen.value or Letters()).rows, given.get("route", ""), given.get("class", ""), until)[::-1][:BULK]
         if not rows:
             raise NotDone("nothing was done: no such letter is there. It may have gone, or died in the last seconds: look again", 404)
         return rows
 
-    def _told(self, request: web.Request, session: Session | None, refused: NotDone) -> web.Response:
+    def _refuse(self, request: web.Request, session: Session | None, refused: NotDone) -> web.Response:
         if wants_json(request):
             return answer(refused.status, {"error": str(refused)})
         back = "/login" if session is None and self._sessions.possible else "/"

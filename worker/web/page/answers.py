@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from worker.web.page.formatting import age, with_noun
 from worker.web.page.model import LetterRow, Overview
-from worker.web.page.words import age, counted
 
 NAMED = 3
 REASONS = 2
-LONGEST = 90  # characters of a reason
+MAX_REASON = 90  # characters of a reason
 NO_CHANGE = "No change waits. A changed route file is taken over within 6 s; `halo-worker plan ROUTE FILE` shows its requests before."
 UNDO = "Put the old file back. Resume what is paused. An edit keeps its original. A discard is final."
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StatusAnswer:
     """`state`: good, warn or bad. `links`: names of routes that the answer is about. `more`: how many others there are; `more_at`: the address of the list."""
 
     question: str
@@ -29,72 +29,76 @@ class Answer:
     more_at: str = ""
 
 
-def answers_of(overview: Overview, letters: Sequence[LetterRow] = ()) -> list[Answer]:
+def answers_of(overview: Overview, letters: Sequence[LetterRow] = ()) -> list[StatusAnswer]:
     """Return the answers. `letters`: the known letters, for the reasons of failures."""
-    return [running(overview), late(overview), failed(overview, letters), change(overview), undo(overview)]
+    return [running_answer(overview), late_answer(overview), failures_answer(overview, letters), change_answer(overview), undo_answer(overview)]
 
 
-def running(overview: Overview) -> Answer:
+def running_answer(overview: Overview) -> StatusAnswer:
     replicas, routes = overview.found["replicas"], overview.found["routes"]
     states = Counter(route["state"] for route in routes)
     ready = sum(1 for each in replicas if each["ready"])
     down = [route["name"] for route in routes if route["state"] == "down"]
     clients = tuple(f"client {each['name']} is down: {each['reason'] or 'starting'}" for each in overview.found["clients"] if not each["up"])
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no routes"
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no routes"
     if not replicas:
-        return Answer("Is it running?", "bad", "No. No replica reports itself.", clients, *named(down))
+        return StatusAnswer("Is it running?", "bad", "No. No replica reports itself.", clients, *route_links(down))
     if down or clients or not ready:
-        text = f"In part. {counted(ready, 'replica')} of {len(replicas)} ready; routes: {told}."
-        return Answer("Is it running?", "bad", text, clients, *named(down))
+        text = f"In part. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {counts}."
+        return StatusAnswer("Is it running?", "bad", text, clients, *route_links(down))
     state = "warn" if ready < len(replicas) else "good"
-    return Answer("Is it running?", state, f"Yes. {counted(ready, 'replica')} of {len(replicas)} ready; routes: {told}.")
+    return StatusAnswer("Is it running?", state, f"Yes. {with_noun(ready, 'replica')} of {len(replicas)} ready; routes: {counts}.")
 
 
-def late(overview: Overview) -> Answer:
+def late_answer(overview: Overview) -> StatusAnswer:
     behind = sorted((each for each in overview.found["routes"] if each["name"] in overview.late), key=waits, reverse=True)
     waiting = [each for each in overview.found["routes"] if each["state"] == "waiting"]
     if behind:
-        text = f"Yes. {counted(len(behind), 'route')} late, the worst by {age(waits(behind[0]))}."
-        return Answer("Is it late?", "bad", text, (), *named([each["name"] for each in behind]))
+        text = f"Yes. {with_noun(len(behind), 'route')} late, the worst by {age(waits(behind[0]))}."
+        return StatusAnswer("Is it late?", "bad", text, (), *route_links([each["name"] for each in behind]))
     if waiting:
-        return Answer("Is it late?", "warn", f"Not yet. {counted(len(waiting), 'route')} waiting.", (), *named([each["name"] for each in waiting]))
+        return StatusAnswer(
+            "Is it late?", "warn", f"Not yet. {with_noun(len(waiting), 'route')} waiting.", (), *route_links([each["name"] for each in waiting])
+        )
     worst = max(overview.found["routes"], key=waits, default=None)
-    return Answer("Is it late?", "good", "No." + (f" The longest wait or lag is {age(waits(worst))}, of {worst['name']}." if worst and waits(worst) else ""))
+    return StatusAnswer(
+        "Is it late?", "good", "No." + (f" The longest wait or lag is {age(waits(worst))}, of {worst['name']}." if worst and waits(worst) else "")
+    )
 
 
 def waits(route: dict[str, float | None]) -> float:
     return max(route["oldest_s"] or 0.0, route["lag_s"] or 0.0)
 
 
-def failed(overview: Overview, letters: Sequence[LetterRow] = ()) -> Answer:
+def failures_answer(overview: Overview, letters: Sequence[LetterRow] = ()) -> StatusAnswer:
     holding = sorted((each for each in overview.found["routes"] if each["dead"]), key=lambda each: -each["dead"])
     count, unrouted = sum(each["dead"] for each in holding), overview.found["unrouted"]
     details = tuple(f"{why} ({number})" for why, number in Counter(map(why_of, letters)).most_common(REASONS))
-    details += (f"{counted(unrouted, 'event')} that no queue took",) if unrouted else ()
+    details += (f"{with_noun(unrouted, 'event')} that no queue took",) if unrouted else ()
     if count or unrouted:
-        text = f"{counted(count, 'dead letter')} of {counted(len(holding), 'route')}." if count else "Events have no queue."
-        return Answer("What failed, and why?", "bad", text, details, *named([each["name"] for each in holding]), more_at="/dead")
-    return Answer("What failed, and why?", "good", "Nothing. There are no dead letters.")
+        text = f"{with_noun(count, 'dead letter')} of {with_noun(len(holding), 'route')}." if count else "Events have no queue."
+        return StatusAnswer("What failed, and why?", "bad", text, details, *route_links([each["name"] for each in holding]), more_at="/dead")
+    return StatusAnswer("What failed, and why?", "good", "Nothing. There are no dead letters.")
 
 
 def why_of(letter: LetterRow) -> str:
-    reason = letter.reason if len(letter.reason) <= LONGEST else f"{letter.reason[:LONGEST]}…"
+    reason = letter.reason if len(letter.reason) <= MAX_REASON else f"{letter.reason[:MAX_REASON]}…"
     return f"{letter.dead_class}: {reason}"
 
 
-def change(overview: Overview) -> Answer:
+def change_answer(overview: Overview) -> StatusAnswer:
     problems = tuple(overview.found["problems"])
     if problems:
-        return Answer("What will a change do?", "bad", "Route files have mistakes:", problems[:NAMED], (), len(problems[NAMED:]))
-    return Answer("What will a change do?", "good", NO_CHANGE)
+        return StatusAnswer("What will a change do?", "bad", "Route files have mistakes:", problems[:NAMED], (), len(problems[NAMED:]))
+    return StatusAnswer("What will a change do?", "good", NO_CHANGE)
 
 
-def undo(overview: Overview) -> Answer:
+def undo_answer(overview: Overview) -> StatusAnswer:
     paused = [each["name"] for each in overview.found["routes"] if each["state"] == "paused"]
     if paused:
-        return Answer("How do I undo it?", "warn", f"{counted(len(paused), 'route')} paused: open it and resume it. {UNDO}", (), *named(paused))
-    return Answer("How do I undo it?", "good", UNDO)
+        return StatusAnswer("How do I undo it?", "warn", f"{with_noun(len(paused), 'route')} paused: open it and resume it. {UNDO}", (), *route_links(paused))
+    return StatusAnswer("How do I undo it?", "good", UNDO)
 
 
-def named(names: list[str]) -> tuple[tuple[str, ...], int]:
+def route_links(names: list[str]) -> tuple[tuple[str, ...], int]:
     return tuple(names[:NAMED]), len(names[NAMED:])

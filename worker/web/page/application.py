@@ -8,17 +8,17 @@ from aiohttp import web
 
 from worker.core.ports import Clock
 from worker.web.page.actions import Actions, session_of
-from worker.web.page.model import Desk
-from worker.web.page.pages import Pages
+from worker.web.page.model import PageBackend
+from worker.web.page.pages import StatusPages
 from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import Sessions
 
 
-def add_page(served: web.Application, desk: Desk, token: str | None, clock: Clock) -> None:
+def add_page(served: web.Application, page_backend: PageBackend, token: str | None, clock: Clock) -> None:
     """Add the page. `token`: lets a viewer act; None: no viewer may act."""
     sessions, rendering = Sessions(token, clock), Rendering(clock.now, possible=token is not None)
-    pages = Pages(desk, rendering, partial(session_of, sessions))
-    actions = Actions(desk, pages, rendering, sessions)
+    pages = StatusPages(page_backend, rendering, partial(session_of, sessions))
+    actions = Actions(page_backend, pages, rendering, sessions)
     shown = {
         "/": pages.overview,
         "/route": pages.route,

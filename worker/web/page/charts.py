@@ -13,7 +13,7 @@ BUCKET = 10  # minutes of one column: 144 of them
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class ChartPath:
     """`path`: of the area, for the `d` of an SVG path. `most`, `newest`: values; None without a sample. `known`: minutes with a sample."""
 
     path: str
@@ -22,14 +22,14 @@ class Drawn:
     known: int
 
 
-def drawn(series: Series, *, limit: float | None = None) -> Drawn:
+def chart_path(series: Series, *, limit: float | None = None) -> ChartPath:
     """Return the chart. `limit`: the value at the top, if not the largest value."""
     known = [value for value in series.values if not isnan(value)]
     columns = columns_of(series.values)
     top = max([value for value in columns if not isnan(value)], default=0.0)
     top = max(top, limit or 0.0) or 1.0
     newest = next((value for value in reversed(series.values[-3:]) if not isnan(value)), None)
-    return Drawn(area(columns, top), max(known) if known else None, newest, len(known))
+    return ChartPath(area(columns, top), max(known) if known else None, newest, len(known))
 
 
 def columns_of(values: Sequence[float]) -> list[float]:

@@ -14,7 +14,7 @@ PER_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Portion(Generic[T]):
+class ListPage(Generic[T]):
     """One page of a list; pages count from 1."""
 
     rows: Sequence[T]
@@ -23,14 +23,14 @@ class Portion(Generic[T]):
     total: int
 
 
-def portion(rows: Sequence[T], wanted: str) -> Portion[T]:
+def list_page(rows: Sequence[T], wanted: str) -> ListPage[T]:
     """Return one page. `wanted`: the number of the page, from an address; for an invalid number the nearest page."""
     pages = max(1, ceil(len(rows) / PER_PAGE))
     page = min(pages, max(1, int(wanted))) if wanted.isdecimal() and len(wanted) < len("1000000") else 1
-    return Portion(rows[(page - 1) * PER_PAGE : page * PER_PAGE], page, pages, len(rows))
+    return ListPage(rows[(page - 1) * PER_PAGE : page * PER_PAGE], page, pages, len(rows))
 
 
-def chosen(rows: Sequence[LetterRow], route: str, dead_class: str, until: float | None = None) -> list[LetterRow]:
+def filter_letters(rows: Sequence[LetterRow], route: str, dead_class: str, until: float | None = None) -> list[LetterRow]:
     """Return the letters of a route and a class, if these are not empty. `until`: only letters that were dead at that time, seconds since 1970."""
     return [
         row

@@ -12,7 +12,7 @@ UNKNOWN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(Generic[T]):
+class CachedValue(Generic[T]):
     """A value that many viewers share. `value`: None before the first read. `at`: the time of the read, seconds since 1970. `trouble`: why it is not newer."""
 
     value: T | None
@@ -75,7 +75,7 @@ class LetterContent:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSeen:
+class RunView:
     """A run of a runbook, from the trace. `state`: waiting, dead or done. `ways`: the steps that it took, with " → " between two."""
 
     id: str
@@ -86,7 +86,7 @@ class RunSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class ChartStep:
+class FlowChartStep:
     """One box of a flow chart. `leads`: the names of the next steps, each with its condition."""
 
     name: str
@@ -96,10 +96,10 @@ class ChartStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class FlowChart:
     first: str
     starts: tuple[str, ...]
-    steps: tuple[ChartStep, ...]
+    steps: tuple[FlowChartStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,12 @@ class Series:
     last: int
 
 
-class Desk(Protocol):
-    """The page's port to the worker. A read never waits long: `Seen` says how old its value is."""
+class PageBackend(Protocol):
+    """The page's port to the worker. A read never waits long: `CachedValue` says how old its value is."""
 
-    async def overview(self) -> Seen[Overview]: ...
+    async def overview(self) -> CachedValue[Overview]: ...
 
-    async def letters(self, route: str | None) -> Seen[Letters]:
+    async def letters(self, route: str | None) -> CachedValue[Letters]:
         """Return the letters of one route, or of all."""
         ...
 
@@ -127,11 +127,11 @@ class Desk(Protocol):
         """Return the notes of the trace, oldest first. Raises `WorkerError`."""
         ...
 
-    async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
+    async def runs(self, runbook: str) -> CachedValue[Sequence[RunView]]:
         """Return the runs, newest first."""
         ...
 
-    def chart(self, runbook: str) -> Chart | None: ...
+    def chart(self, runbook: str) -> FlowChart | None: ...
 
     def client_of(self, route: str) -> str:
         """Return the client of a subscriber or publisher; empty for other routes."""

@@ -1,4 +1,4 @@
-"""The pages without actions: each reads shared values from the desk, and fills a template."""
+"""The pages without actions: each reads shared values from the backend, and fills a template."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from aiohttp import web
 
 from worker.core.errors import WorkerError
 from worker.web.page.answers import answers_of
-from worker.web.page.charts import drawn
-from worker.web.page.flow_svg import layout, visited
-from worker.web.page.lists import chosen, portion, routes_named
-from worker.web.page.model import Desk, LetterRow, Letters, Overview, Seen
+from worker.web.page.charts import chart_path
+from worker.web.page.flow_svg import layout, visited_edges
+from worker.web.page.formatting import urgency
+from worker.web.page.lists import filter_letters, list_page, routes_named
+from worker.web.page.model import CachedValue, LetterRow, Letters, Overview, PageBackend
 from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import Session
-from worker.web.page.words import urgency
 
 SessionOf = Callable[[web.Request], Awaitable[Session | None]]
 SHOWN = 20  # letters on the page of a route
 EMPTY: dict[str, Any] = {"replicas": [], "routes": [], "unrouted": 0, "clients": [], "problems": []}
 
 
-class Pages:
+class StatusPages:
     """`session_of`: returns the session of a request; None if the viewer has not signed in."""
 
-    def __init__(self, desk: Desk, rendering: Rendering, session_of: SessionOf) -> None:
-        self._desk = desk
+    def __init__(self, page_backend: PageBackend, rendering: Rendering, session_of: SessionOf) -> None:
+        self._backend = page_backend
         self._rendering = rendering
         self._session_of = session_of
 
     async def overview(self, request: web.Request) -> web.Response:
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         text, kind = request.query.get("q", ""), request.query.get("kind", "")
         found = (seen.value or Overview(EMPTY)).found
-        routes = portion(sorted(routes_named(found["routes"], text, kind), key=urgency), request.query.get("page", ""))
+        routes = list_page(sorted(routes_named(found["routes"], text, kind), key=urgency), request.query.get("page", ""))
         failed = any(route["dead"] for route in found["routes"])
-        letters = (await self._desk.letters(None)).value if failed else None
+        letters = (await self._backend.letters(None)).value if failed else None
         answers = answers_of(seen.value, letters.rows if letters is not None else ()) if seen.value is not None else []
         late = seen.value.late if seen.value is not None else frozenset()
         return await self._page(
@@ -46,7 +46,7 @@ class Pages:
 
     async def route(self, request: web.Request) -> web.Response:
         name = request.query.get("name", "")
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         route = next((each for each in seen.value.found["routes"] if each["name"] == name), None) if seen.value is not None else None
         if route is None and seen.value is not None:
             return await self._missing(request, f"There is no route {name}.")
@@ -60,9 +60,9 @@ class Pages:
             name=name,
             route=route,
             late=seen.value is not None and name in seen.value.late,
-            client=self._desk.client_of(name),
-            rate=drawn(self._desk.rate(name)),
-            lag=drawn(self._desk.lag(name)),
+            client=self._backend.client_of(name),
+            rate=chart_path(self._backend.rate(name)),
+            lag=chart_path(self._backend.lag(name)),
             letters=letters.rows[:SHOWN],
             classes=Counter(row.dead_class for row in letters.rows).most_common(),
             **await self._flow(name, letters.rows, runbook=runbook),
@@ -70,20 +70,20 @@ class Pages:
 
     async def dead(self, request: web.Request) -> web.Response:
         route, dead_class = request.query.get("route", ""), request.query.get("class", "")
-        seen = await self._desk.letters(None)
+        seen = await self._backend.letters(None)
         letters = seen.value or Letters()
-        rows = chosen(letters.rows, route, dead_class)
+        rows = filter_letters(letters.rows, route, dead_class)
         return await self._page(
             request,
             "dead.html",
             seen,
             live=True,
             letters=letters,
-            rows=portion(rows, request.query.get("page", "")),
+            rows=list_page(rows, request.query.get("page", "")),
             route=route,
             dead_class=dead_class,
             routes=Counter(row.route for row in letters.rows).most_common(),
-            classes=Counter(row.dead_class for row in chosen(letters.rows, route, "")).most_common(),
+            classes=Counter(row.dead_class for row in filter_letters(letters.rows, route, "")).most_common(),
         )
 
     async def letter(self, request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ class Pages:
         content, trouble = None, ""
         if session is not None:
             try:
-                content = await self._desk.letter(row)
+                content = await self._backend.letter(row)
             except WorkerError as error:
                 trouble = str(error)
             else:
@@ -104,7 +104,7 @@ class Pages:
         return self._rendering.page(request, session, "letter.html", row=row, content=content, trouble=trouble, editing=editing)
 
     async def runs(self, request: web.Request) -> web.Response:
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         found = (seen.value or Overview(EMPTY)).found
         names = [route["name"] for route in found["routes"] if route["kind"] == "runbook"]
         name = request.query.get("runbook", "") or (names[0] if names else "")
@@ -116,12 +116,12 @@ class Pages:
 
     async def run(self, request: web.Request) -> web.Response:
         name, wanted = request.query.get("runbook", ""), request.query.get("id", "")
-        seen = await self._desk.runs(name)
+        seen = await self._backend.runs(name)
         run = next((each for each in seen.value or () if each.id == wanted), None)
-        chart = self._desk.chart(name)
+        chart = self._backend.chart(name)
         if run is None or chart is None:
             return await self._missing(request, "The trace holds no steps of this run: it is older than what is kept, or WORKER_TRACE is off.")
-        ways = visited(run.ways)
+        ways = visited_edges(run.ways)
         return await self._page(request, "run.html", seen, live=True, name=name, run=run, chart=layout(chart), ways=ways, at={run.step: run.state})
 
     async def story(self, request: web.Request) -> web.Response:
@@ -130,7 +130,7 @@ class Pages:
         trouble = ""
         if wanted:
             try:
-                found = await (self._desk.story(entity, wanted) if entity else self._desk.story(wanted, None))
+                found = await (self._backend.story(entity, wanted) if entity else self._backend.story(wanted, None))
                 notes = [dict(each) for each in found]
             except WorkerError as error:
                 trouble = str(error)
@@ -139,30 +139,30 @@ class Pages:
         return self._rendering.page(request, await self._session_of(request), "story.html", entity=entity, wanted=wanted, notes=notes, trouble=trouble)
 
     async def clients(self, request: web.Request) -> web.Response:
-        seen = await self._desk.overview()
+        seen = await self._backend.overview()
         found = (seen.value or Overview(EMPTY)).found
         return await self._page(request, "clients.html", seen, live=True, found=found, budgets=self._budgets(found))
 
     async def row_of(self, queue: str, key: str) -> LetterRow | None:
-        seen = await self._desk.letters(None)
+        seen = await self._backend.letters(None)
         return next((row for row in (seen.value or Letters()).rows if row.key == key and row.queue == queue), None)
 
     def _budgets(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        return {client["name"]: drawn(self._desk.budget(client["name"]), limit=client["budget_limit"]) for client in found["clients"]}
+        return {client["name"]: chart_path(self._backend.budget(client["name"]), limit=client["budget_limit"]) for client in found["clients"]}
 
     async def _letters(self, route: str) -> Letters:
-        return (await self._desk.letters(route)).value or Letters()
+        return (await self._backend.letters(route)).value or Letters()
 
     async def _flow(self, name: str, letters: Any, *, runbook: bool) -> dict[str, Any]:
         """Return the flow chart of a runbook, with the number of waiting and of dead runs at each step."""
-        chart = self._desk.chart(name) if runbook else None
+        chart = self._backend.chart(name) if runbook else None
         if chart is None:
             return {"chart": None, "steps": None, "runs": (), "waiting": {}, "dead_at": {}}
-        runs = (await self._desk.runs(name)).value or ()
+        runs = (await self._backend.runs(name)).value or ()
         waiting = Counter(run.step for run in runs if run.state == "waiting")
         return {"chart": layout(chart), "steps": chart, "runs": runs, "waiting": waiting, "dead_at": Counter(row.step for row in letters if row.step)}
 
-    async def _page(self, request: web.Request, template: str, seen: Seen[Any], **values: Any) -> web.Response:
+    async def _page(self, request: web.Request, template: str, seen: CachedValue[Any], **values: Any) -> web.Response:
         about = {"trouble": seen.trouble, "read_at": seen.at or None, "pending": seen.pending}
         return self._rendering.page(request, await self._session_of(request), template, **(about | values))
 

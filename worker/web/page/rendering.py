@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from worker import __version__
 from worker.core.printable import printable
-from worker.web.page import words
+from worker.web.page import formatting
 from worker.web.page.sessions import Session
 
 CODE = re.compile("`([^`]+)`")
@@ -39,15 +39,15 @@ class Rendering:
             auto_reload=False,
             finalize=visible,
         )
-        made.filters |= {name: getattr(words, name) for name in ("age", "moment", "iso", "number", "mark")}
+        made.filters |= {name: getattr(formatting, name) for name in ("age", "moment", "iso", "number", "mark")}
         made.filters["code"] = with_code
         made.globals |= {
-            "counted": words.counted,
+            "counted": formatting.with_noun,
             "link": link,
             "assets": {name: f"/static/{name}?v={version}" for name in STATIC},
             "version": __version__,
             "possible": possible,
-            "remedies": words.REMEDIES,
+            "remedies": formatting.REMEDIES,
         }
         self._environment = made
 

@@ -9,7 +9,7 @@ from hmac import new
 
 from worker.core.entropy import secret
 from worker.core.ports import Clock
-from worker.web.page.attempts import LONGEST, Attempts, same
+from worker.web.page.sign_in_limiter import MAX_TOKEN, SignInLimiter, constant_time_equal
 
 COOKIE = "halo-worker-session"
 LIFE = 8 * 3600  # seconds of a session: a shift
@@ -29,7 +29,7 @@ class Sessions:
         self._now = clock.now
         self._token = token or ""
         self._key = new(self._token.encode(), b"halo-worker: sessions of the status page", sha256).digest()
-        self._attempts = Attempts(token, clock)
+        self._attempts = SignInLimiter(token, clock)
 
     @property
     def possible(self) -> bool:
@@ -47,16 +47,16 @@ class Sessions:
         kind, _, given = authorization.partition(" ")
         if kind.lower() == "bearer" and self.possible:
             return Session() if await self._attempts.fits(given.strip(), peer) else None
-        cookie = cookies.get(COOKIE, "")[:LONGEST]
+        cookie = cookies.get(COOKIE, "")[:MAX_TOKEN]
         text, _, mac = cookie.rpartition(".")
-        if not self.possible or not same(mac, self._mac("session", text)):
+        if not self.possible or not constant_time_equal(mac, self._mac("session", text)):
             return None
         until = text.partition(".")[0]
         return Session(self._mac("form", text)) if until.isdecimal() and int(until) > self._now() else None
 
     def fits(self, session: Session, form_token: str) -> bool:
         """Whether a form came from a page of this session."""
-        return not session.form_token or same(form_token, session.form_token)
+        return not session.form_token or constant_time_equal(form_token, session.form_token)
 
     def _mac(self, purpose: str, text: str) -> str:
         return new(self._key, f"{purpose}\0{text}".encode(errors="replace"), sha256).hexdigest()

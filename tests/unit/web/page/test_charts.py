@@ -4,24 +4,24 @@ from math import isnan
 
 import pytest
 
-from tests.tools.desk import found_object, letter_row, route_object
+from tests.tools.page_backend import found_object, letter_row, route_object
 from worker.web.page.answers import answers_of
-from worker.web.page.charts import HEIGHT, WIDTH, columns_of, drawn
+from worker.web.page.charts import HEIGHT, WIDTH, chart_path, columns_of
 from worker.web.page.flow_svg import layout
-from worker.web.page.model import UNKNOWN, Chart, ChartStep, Overview, Series
-from worker.web.page.words import age
+from worker.web.page.formatting import age
+from worker.web.page.model import UNKNOWN, FlowChart, FlowChartStep, Overview, Series
 
 
 def test_a_minute_without_a_sample_is_a_gap_and_not_zero():
     values = [UNKNOWN] * 720 + [3.0] * 360 + [UNKNOWN] * 180 + [1.0] * 180
-    chart = drawn(Series(values, 0))
+    chart = chart_path(Series(values, 0))
     assert chart.path.count("M") == chart.path.count("Z") == 2, "two stretches, no line between them"
     assert chart.path.startswith(f"M{WIDTH / 2} {HEIGHT}")
     assert (chart.most, chart.newest, chart.known) == (3.0, 1.0, 540)
 
 
 def test_nothing_known_draws_nothing():
-    chart = drawn(Series([UNKNOWN] * 1440, 0))
+    chart = chart_path(Series([UNKNOWN] * 1440, 0))
     assert (chart.path, chart.most, chart.newest, chart.known) == ("", None, None, 0)
 
 
@@ -69,12 +69,12 @@ def test_why_a_client_is_down_and_why_letters_died_is_told():
 
 def test_a_flow_chart_has_a_box_for_each_step_also_with_a_loop_and_no_two_boxes_overlap():
     steps = (
-        ChartStep("a", "a: which way?", "condition", (("b", "x"), ("c", "else"))),
-        ChartStep("b", "b", "method", (("d", ""), ("c", "on failure"))),
-        ChartStep("c", "c", "end"),
-        ChartStep("d", "d", "method", (("a", "again"),)),
+        FlowChartStep("a", "a: which way?", "condition", (("b", "x"), ("c", "else"))),
+        FlowChartStep("b", "b", "method", (("d", ""), ("c", "on failure"))),
+        FlowChartStep("c", "c", "end"),
+        FlowChartStep("d", "d", "method", (("a", "again"),)),
     )
-    found = layout(Chart("a", ("queue q",), steps))
+    found = layout(FlowChart("a", ("queue q",), steps))
     assert {box.name for box in found.boxes} == {"a", "b", "c", "d"}
     assert len({(box.x, box.y) for box in found.boxes}) == 4
     assert [line.way for line in found.lines if line.back] == [("b", "c"), ("d", "a")]

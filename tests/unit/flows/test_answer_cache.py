@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.flows.polling.shared_reads import FRESH, SharedReads, SharingReader
+from worker.flows.polling.answer_cache import FRESH, AnswerCache, CachingReader
 
 PAGE = [Request("GET", "/Tickets", {"page_no": str(number)}) for number in range(4)]
 
@@ -33,25 +33,25 @@ def halo() -> Halo:
     return Halo()
 
 
-async def read(reader: SharingReader, page: int) -> int:
+async def read(reader: CachingReader, page: int) -> int:
     return (await reader.send(PAGE[page], priority=Priority.POLL)).body
 
 
 async def test_another_route_gets_the_answer_without_a_request_and_the_same_route_asks_again(halo):
-    shared = SharedReads(halo.now)
-    one, other = (SharingReader(name, "main", halo, shared, begun=False) for name in ("one", "other"))
+    shared = AnswerCache(halo.now)
+    one, other = (CachingReader(name, "main", halo, shared, begun=False) for name in ("one", "other"))
     assert [await read(one, 1), await read(other, 1), await read(other, 1), await read(one, 1)] == [1, 1, 2, 2]
 
 
 async def test_another_client_asks_itself(halo):
-    shared = SharedReads(halo.now)
-    one, other = (SharingReader("route", client, halo, shared, begun=False) for client in ("main", "second"))
+    shared = AnswerCache(halo.now)
+    one, other = (CachingReader("route", client, halo, shared, begun=False) for client in ("main", "second"))
     assert [await read(one, 1), await read(other, 1)] == [1, 2]
 
 
 async def test_an_old_answer_and_a_failed_one_are_not_shared(halo):
-    shared = SharedReads(halo.now)
-    one, other = (SharingReader(name, "main", halo, shared, begun=False) for name in ("one", "other"))
+    shared = AnswerCache(halo.now)
+    one, other = (CachingReader(name, "main", halo, shared, begun=False) for name in ("one", "other"))
     await read(one, 1)
     halo.time += FRESH + 1
     assert await read(other, 1) == 2
@@ -61,8 +61,8 @@ async def test_an_old_answer_and_a_failed_one_are_not_shared(halo):
 
 
 async def test_a_scan_takes_no_answer_that_is_older_than_the_one_before(halo):
-    shared = SharedReads(halo.now)
-    one, other = (SharingReader(name, "main", halo, shared, begun=False) for name in ("one", "other"))
+    shared = AnswerCache(halo.now)
+    one, other = (CachingReader(name, "main", halo, shared, begun=False) for name in ("one", "other"))
     await read(one, 1)
     halo.time += 5
     await read(other, 2)
@@ -70,15 +70,15 @@ async def test_a_scan_takes_no_answer_that_is_older_than_the_one_before(halo):
 
 
 async def test_a_scan_that_began_in_an_earlier_turn_takes_no_answer_from_before_this_turn(halo):
-    shared = SharedReads(halo.now)
-    await read(SharingReader("one", "main", halo, shared, begun=False), 1)
+    shared = AnswerCache(halo.now)
+    await read(CachingReader("one", "main", halo, shared, begun=False), 1)
     halo.time += 1
-    assert await read(SharingReader("other", "main", halo, shared, begun=True), 1) == 2
+    assert await read(CachingReader("other", "main", halo, shared, begun=True), 1) == 2
 
 
 async def test_old_answers_are_forgotten(halo):
-    shared = SharedReads(halo.now)
-    reader = SharingReader("one", "main", halo, shared, begun=False)
+    shared = AnswerCache(halo.now)
+    reader = CachingReader("one", "main", halo, shared, begun=False)
     await read(reader, 1)
     halo.time += FRESH + 1
     await read(reader, 2)

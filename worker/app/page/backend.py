@@ -1,4 +1,4 @@
-"""Answers the status page: implements `worker.web.page.model.Desk` over the running service."""
+"""Answers the status page: implements `worker.web.page.model.PageBackend` over the running service."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from worker.app.letters.context import LettersContext
+from worker.app.on_demand_broker import Attach
 from worker.app.overview import overview
 from worker.app.page.attachment import PageBroker
+from worker.app.page.cached_read import CachedRead
 from worker.app.page.history import History
-from worker.app.page.lateness import late_routes
-from worker.app.page.letter_content import content_of
+from worker.app.page.late_routes import late_routes
+from worker.app.page.letter_content import read_letter_content
 from worker.app.page.letter_index import LetterIndex, holding
 from worker.app.page.operator import Operator
 from worker.app.page.run_list import runs_of
-from worker.app.page.shared import Shared
-from worker.app.route_places import places_of
-from worker.app.side_broker import Attach
-from worker.config.flow_outline import described, edges, starts
+from worker.app.route_queues import queues_by_route
+from worker.config.flow_outline import edges, starts, step_label
 from worker.config.routes import Routes
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.letter import UNROUTED, all_dead_queues
-from worker.flows.story import Subject, story_of
+from worker.flows.story import StorySubject, story_of
 from worker.settings import Settings
 from worker.state.trace_stream import read_notes
-from worker.web.page.model import Chart, ChartStep, LetterContent, LetterRow, Letters, Overview, RunSeen, Seen, Series
+from worker.web.page.model import CachedValue, FlowChart, FlowChartStep, LetterContent, LetterRow, Letters, Overview, RunView, Series
 
 OVERVIEW_EVERY = 2.0  # seconds
 LETTERS_EVERY = 5.0
@@ -47,7 +47,7 @@ class RunningService(Protocol):
     def stop(self) -> asyncio.Event: ...
 
 
-class PageDesk:
+class ServicePageBackend:
     """Answers the status page. One lock guards the reads of counts and letters: a count would miss letters that a scan holds."""
 
     def __init__(self, service: RunningService, settings: Settings, attach: Attach, clock: Clock) -> None:
@@ -58,10 +58,10 @@ class PageDesk:
         self._page_broker = PageBroker(attach, clock)
         self._index = LetterIndex(clock, self._codec)
         self._lock, self._trace_lock, self._story_lock = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
-        self._overview = Shared(self._read_overview, clock, every=OVERVIEW_EVERY)
-        self._letters = Shared(self._read_letters, clock, every=LETTERS_EVERY, rest=20.0)
+        self._overview = CachedRead(self._read_overview, clock, every=OVERVIEW_EVERY)
+        self._letters = CachedRead(self._read_letters, clock, every=LETTERS_EVERY, rest=20.0)
         self._notes: tuple[float, list[bytes]] = (float("-inf"), [])
-        self._runs: dict[str, Shared[Sequence[RunSeen]]] = {}
+        self._runs: dict[str, CachedRead[Sequence[RunView]]] = {}
         self._operator = Operator(self.context, self._attached, self._lock, service.stop, clock)
 
     @asynccontextmanager
@@ -76,47 +76,47 @@ class PageDesk:
             serving.cancel()
             await asyncio.wait([serving])
 
-    async def overview(self) -> Seen[Overview]:
+    async def overview(self) -> CachedValue[Overview]:
         return await self._overview.get()
 
-    async def letters(self, route: str | None) -> Seen[Letters]:
+    async def letters(self, route: str | None) -> CachedValue[Letters]:
         seen = await self._letters.get()
         if route is None or seen.value is None:
             return seen
         rows = [row for row in seen.value.rows if row.route == route]
-        return Seen(Letters(rows, len(rows), [note for note in seen.value.notes if route in note]), seen.at, seen.trouble)
+        return CachedValue(Letters(rows, len(rows), [note for note in seen.value.notes if route in note]), seen.at, seen.trouble)
 
     async def letter(self, row: LetterRow) -> LetterContent | None:
         broker = await self._attached()
         async with self._lock:
-            content = await content_of(broker, self._clock, self.context(row.queue), row)
+            content = await read_letter_content(broker, self._clock, self.context(row.queue), row)
         if content is None:
             self._index.forget(row.queue)
-            await self._letters.renew()
+            await self._letters.refresh()
         return content
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
-        wanted = Subject.of(subject, record)
+        wanted = StorySubject.of(subject, record)
         async with self._story_lock:  # every viewer may ask; several searches together would leave the event loop little processor time
             return await asyncio.to_thread(story_of, await self._batches(), wanted)
 
-    async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
+    async def runs(self, runbook: str) -> CachedValue[Sequence[RunView]]:
         if runbook not in self._service.routes.runbooks:
-            return Seen(())
+            return CachedValue(())
         if runbook not in self._runs:
 
-            async def read() -> Sequence[RunSeen]:
+            async def read() -> Sequence[RunView]:
                 return await asyncio.to_thread(runs_of, await self._batches(), runbook)
 
-            self._runs[runbook] = Shared(read, self._clock, every=LETTERS_EVERY)
+            self._runs[runbook] = CachedRead(read, self._clock, every=LETTERS_EVERY)
         return await self._runs[runbook].get()
 
-    def chart(self, runbook: str) -> Chart | None:
+    def chart(self, runbook: str) -> FlowChart | None:
         found = self._service.routes.runbooks.get(runbook)
         if found is None:
             return None
-        steps = tuple(ChartStep(step.name, described(step), step.kind, tuple(edges(step))) for step in found.steps.values())
-        return Chart(found.first, tuple(starts(found)), steps)
+        steps = tuple(FlowChartStep(step.name, step_label(step), step.kind, tuple(edges(step))) for step in found.steps.values())
+        return FlowChart(found.first, tuple(starts(found)), steps)
 
     def client_of(self, route: str) -> str:
         routes = self._service.routes
@@ -156,15 +156,15 @@ class PageDesk:
         """Return the kinds of all routes that any replica runs, by name."""
         seen = await self._overview.get()
         reported = {route["name"]: route["kind"] for route in seen.value.found["routes"]} if seen.value is not None else {}
-        return reported | {place.name: place.kind for place in places_of(self._service.routes)}
+        return reported | {place.name: place.kind for place in queues_by_route(self._service.routes)}
 
     async def _acted(self, sentence: str, rows: Sequence[LetterRow] = ()) -> str:
         """Return `sentence`, and make the page read counts and letters again: the shown values are out of date."""
         for row in rows:
             self._index.forget(row.queue)
         if rows:
-            await self._letters.renew()
-        await self._overview.renew()
+            await self._letters.refresh()
+        await self._overview.refresh()
         return sentence
 
     async def _attached(self) -> Broker:
@@ -185,7 +185,7 @@ class PageDesk:
     async def _read_overview(self) -> Overview:
         broker = await self._attached()
         async with self._lock:
-            found = await overview(broker, self._clock, self._codec.key, places_of(self._service.routes))
+            found = await overview(broker, self._clock, self._codec.key, queues_by_route(self._service.routes))
         return Overview(found, late_routes(found, self._service.routes, self._clock.now()))
 
     async def _read_letters(self) -> Letters:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.web.page.model import UNKNOWN, LetterContent, LetterRow, Letters, Overview, Seen, Series
+from worker.web.page.model import UNKNOWN, CachedValue, LetterContent, LetterRow, Letters, Overview, Series
 
 SECRET_BODY = "Jane Doe, 12 Sample Street"
 
@@ -28,7 +28,7 @@ def letter_row(key: str = "aa", **more: Any) -> LetterRow:
 
 
 @dataclass
-class FakeDesk:
+class FakePageBackend:
     """`done`: the actions, as (name, …) tuples; `reads`: how often a letter's content was read."""
 
     found: dict[str, Any] = field(default_factory=lambda: found_object([route_object("erp", dead=1)]))
@@ -37,12 +37,12 @@ class FakeDesk:
     reads: int = 0
     notes: tuple[dict[str, Any], ...] = ()
 
-    async def overview(self) -> Seen[Overview]:
-        return Seen(Overview(self.found), 1000.0)
+    async def overview(self) -> CachedValue[Overview]:
+        return CachedValue(Overview(self.found), 1000.0)
 
-    async def letters(self, route: str | None) -> Seen[Letters]:
+    async def letters(self, route: str | None) -> CachedValue[Letters]:
         rows = [row for row in self.rows if route in {None, row.route}]
-        return Seen(Letters(rows, len(rows)), 1000.0)
+        return CachedValue(Letters(rows, len(rows)), 1000.0)
 
     async def letter(self, row: LetterRow) -> LetterContent | None:
         self.reads += 1
@@ -51,8 +51,8 @@ class FakeDesk:
     async def story(self, subject: str, record: str | None) -> Sequence[dict[str, Any]]:
         return self.notes
 
-    async def runs(self, runbook: str) -> Seen[Any]:
-        return Seen((), 1000.0)
+    async def runs(self, runbook: str) -> CachedValue[Any]:
+        return CachedValue((), 1000.0)
 
     def chart(self, runbook: str) -> None:
         return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from worker.core.message import Announced
 from worker.flows.consuming.arrivals import Parked
 
-MOST_AHEAD = 4 * 1024 * 1024  # bytes
+MAX_READ_AHEAD = 4 * 1024 * 1024  # bytes
 
 
-class Ahead:
+class ReadAhead:
     """The bodies of one channel: the first body always, further bodies while they are not too large together.
 
     `alone`: memory for a message that is too large and that the broker must not dead-letter. The message comes again with its body, and is buried as a copy.
@@ -24,7 +24,7 @@ class Ahead:
         if self._alone is not None and self._alone.is_for(announced):
             self._size += announced.size
             return True
-        if announced.size > self._largest or (self._size and self._size + announced.size > MOST_AHEAD):
+        if announced.size > self._largest or (self._size and self._size + announced.size > MAX_READ_AHEAD):
             return False
         self._size += announced.size
         return True

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from typing import Generic, Protocol, Self, TypeVar
 
 
-class Ready(Protocol):
+class ReadyMessage(Protocol):
     """A message that may start. Of the messages of one customer the smallest goes first."""
 
     @property
@@ -17,10 +17,10 @@ class Ready(Protocol):
     def __lt__(self, other: Self, /) -> bool: ...
 
 
-R = TypeVar("R", bound=Ready)
+R = TypeVar("R", bound=ReadyMessage)
 
 
-class Turns(Generic[R]):
+class CustomerRoundRobin(Generic[R]):
     """Round robin over the customers, in logarithmic time for each start. No customer holds more than `most` places.
 
     The customer that has waited longest for its turn is the next one. It waits since its last turn, since a place of it became free, or since its first
@@ -37,7 +37,7 @@ class Turns(Generic[R]):
     def add(self, message: R) -> None:
         """Add a message that may start from now on."""
         heappush(self._ready.setdefault(message.customer, []), message)
-        self._line_up(message.customer)
+        self._enqueue(message.customer)
 
     def next(self, may_start: Callable[[R], bool]) -> R | None:
         """Return the message whose turn it is. Messages that may not start after all are dropped."""
@@ -47,15 +47,15 @@ class Turns(Generic[R]):
                 heappop(ready)
             if ready:
                 return ready[0]
-            self._leave_line()
+            self._dequeue()
         return None
 
     def take(self, message: R) -> None:
         """Start the message that `next` returned: it holds a place."""
         heappop(self._ready[message.customer])
-        self._leave_line()
+        self._dequeue()
         self.hold(message.customer)
-        self._line_up(message.customer)
+        self._enqueue(message.customer)
 
     def hold(self, customer: str) -> None:
         """Count a place that a message of this customer holds."""
@@ -66,14 +66,14 @@ class Turns(Generic[R]):
         self._held[customer] -= 1
         if not self._held[customer]:
             del self._held[customer]
-        self._line_up(customer)
+        self._enqueue(customer)
 
-    def _line_up(self, customer: str) -> None:
+    def _enqueue(self, customer: str) -> None:
         if customer in self._ready and customer not in self._in_line and self._held[customer] < self._most:
             self._line.append(customer)
             self._in_line.add(customer)
 
-    def _leave_line(self) -> None:
+    def _dequeue(self) -> None:
         customer = self._line.popleft()
         self._in_line.remove(customer)
         if not self._ready[customer]:

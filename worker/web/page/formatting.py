@@ -54,7 +54,7 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def counted(count: int, name: str, names: str = "") -> str:
+def with_noun(count: int, name: str, names: str = "") -> str:
     return f"{count:,} {name if count == 1 else names or name + 's'}"
 
 

@@ -16,7 +16,7 @@ LOOK_EVERY = 10.0
 Attach = Callable[[], AbstractAsyncContextManager[Broker]]
 
 
-class SideBroker:
+class OnDemandBroker:
     """`serve` keeps the attachment; `broker` waits for it."""
 
     def __init__(self, attach: Attach, clock: Clock) -> None:
@@ -66,7 +66,7 @@ class SideBroker:
             waiting.set_result(answer)
 
 
-class DirectReplies(SideBroker):
+class DirectReplies(OnDemandBroker):
     """Publishes to addresses that senders name as their direct reply-to.
 
     RabbitMQ 3.10 closes the connection that publishes to a process of an unknown node, be the node gone or invented. Replies go out one after the other,

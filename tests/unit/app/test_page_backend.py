@@ -8,8 +8,8 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-from worker.app.page import desk
-from worker.app.page.desk import PageDesk
+from worker.app.page import backend
+from worker.app.page.backend import ServicePageBackend
 from worker.core.clock import SystemClock
 from worker.settings import Settings
 
@@ -27,11 +27,11 @@ async def test_stories_are_searched_one_after_another(monkeypatch):
             running -= 1
         return []
 
-    async def no_batches(_: PageDesk) -> list[bytes]:
+    async def no_batches(_: ServicePageBackend) -> list[bytes]:
         return []
 
-    monkeypatch.setattr(desk, "story_of", searched)
-    monkeypatch.setattr(PageDesk, "_batches", no_batches)
-    page: Any = PageDesk(SimpleNamespace(stop=asyncio.Event()), Settings(), None, SystemClock())  # type: ignore[arg-type]
+    monkeypatch.setattr(backend, "story_of", searched)
+    monkeypatch.setattr(ServicePageBackend, "_batches", no_batches)
+    page: Any = ServicePageBackend(SimpleNamespace(stop=asyncio.Event()), Settings(), None, SystemClock())  # type: ignore[arg-type]
     await asyncio.gather(*(page.story("m1", None) for _ in range(8)))
     assert most == 1

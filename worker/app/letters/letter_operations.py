@@ -51,12 +51,12 @@ class LettersLocked(WorkerError):
     """Another command works on these letters; two commands together would change their order."""
 
 
-class Orphaned(WorkerError):
+class OrphanedQueue(WorkerError):
     """No route has the dead queue, so its letters cannot be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class LetterOperation:
     """What to do with letters. `plan`: returns what a replay would do with a letter. `largest`: bytes of a body that settling needs."""
 
     verb: str
@@ -65,10 +65,10 @@ class Work:
     largest: int = 0
 
 
-def replaying(context: LettersContext, verdict: Verdict | None) -> Work:
-    """Return the work that replays letters. `verdict`: the operator's answer for letters in doubt. Raises `Orphaned`."""
+def replay_operation(context: LettersContext, verdict: Verdict | None) -> LetterOperation:
+    """Return the work that replays letters. `verdict`: the operator's answer for letters in doubt. Raises `OrphanedQueue`."""
     if orphans := [dead_queue.name for dead_queue in context.dead_queues if dead_queue.kind == "orphaned"]:
-        raise Orphaned(f"no route in the route files has the dead queue {orphans[0]!r}: restore the route to replay its letters, or discard them")
+        raise OrphanedQueue(f"no route in the route files has the dead queue {orphans[0]!r}: restore the route to replay its letters, or discard them")
     planners = {dead_queue: planner(dead_queue, context.routes, verdict) for dead_queue in context.dead_queues}
 
     def plan(dead_queue: DeadQueue, letter: Letter, message: Message) -> ReplayPlan:
@@ -82,16 +82,16 @@ def replaying(context: LettersContext, verdict: Verdict | None) -> Work:
             for dead_queue in context.dead_queues
         }
 
-    return Work("replay", settlers, plan, context.settings.max_message)
+    return LetterOperation("replay", settlers, plan, context.settings.max_message)
 
 
-def discarding(context: LettersContext) -> Work:
-    return Work("discard", lambda *_: dict.fromkeys(context.dead_queues, discard))
+def discard_operation(context: LettersContext) -> LetterOperation:
+    return LetterOperation("discard", lambda *_: dict.fromkeys(context.dead_queues, discard))
 
 
-def editing(context: LettersContext, dead_queue: DeadQueue, body: bytes) -> Work:
+def edit_operation(context: LettersContext, dead_queue: DeadQueue, body: bytes) -> LetterOperation:
     """Return the work that edits letters. `body`: the new body, JSON."""
-    return Work(
+    return LetterOperation(
         "edit", lambda broker, *_: {dead_queue: EditLetter(dead_queue, body, broker, context.codec, context.clock)}, largest=context.settings.max_message
     )
 
@@ -100,7 +100,7 @@ async def settle(
     context: LettersContext,
     broker: Broker,
     evaluator: Evaluator,
-    work: Work,
+    work: LetterOperation,
     fingerprints: Mapping[str, Counter[bytes]],
     superseded: Collection[str],
     stop: asyncio.Event,
@@ -112,7 +112,9 @@ async def settle(
     """
     notes: list[tuple[float, Note]] = []
     async with AsyncExitStack() as stack:
-        settlers = {queue: noting(context, notes, queue, sparing(superseded, each)) for queue, each in work.settlers(broker, evaluator, stack).items()}
+        settlers = {
+            queue: with_trace(context, notes, queue, keeping_superseded(superseded, each)) for queue, each in work.settlers(broker, evaluator, stack).items()
+        }
         error = ""
         try:
             tally = await operations.settle_letters(broker, context.clock, context.codec, fingerprints, settlers, stop, progress, largest=work.largest)
@@ -148,10 +150,10 @@ def details_fetcher(context: LettersContext, route: Subscriber, evaluator: Evalu
     return fetch
 
 
-def noting(context: LettersContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle_letter: SettleLetter) -> SettleLetter:
+def with_trace(context: LettersContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle_letter: SettleLetter) -> SettleLetter:
     """Wrap `settle_letter`: add to `notes`, for the trace, the result of each letter that it removes."""
 
-    async def settled(letter: Letter, message: Message) -> Removed | Retain:
+    async def settle_and_note(letter: Letter, message: Message) -> Removed | Retain:
         at = context.clock.now()  # before a worker gets the copy
         result = await settle_letter(letter, message)
         if isinstance(result, Removed):
@@ -159,14 +161,14 @@ def noting(context: LettersContext, notes: list[tuple[float, Note]], dead_queue:
             notes.append((at, Note(result.result, dead_queue.route, letter.id, letter.state.correlation_id, more=more)))
         return result
 
-    return settled
+    return settle_and_note
 
 
-def sparing(superseded: Collection[str], settle_letter: SettleLetter) -> SettleLetter:
+def keeping_superseded(superseded: Collection[str], settle_letter: SettleLetter) -> SettleLetter:
     """Wrap `settle_letter`: keep a letter whose edited copy is in the queue. The command that edited it stopped before it removed the original."""
 
-    async def settled(letter: Letter, message: Message) -> Removed | Retain:
+    async def settle_unless_superseded(letter: Letter, message: Message) -> Removed | Retain:
         edited = letter.fingerprint.hex() in superseded and settle_letter is not discard
         return Retain(SUPERSEDED_REASON) if edited else await settle_letter(letter, message)
 
-    return settled
+    return settle_unless_superseded

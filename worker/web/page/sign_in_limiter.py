@@ -16,10 +16,10 @@ WRONG_IN_ALL = 50
 WINDOW = 60.0
 HELD = 5.0
 PEERS = 1000  # the number of peers whose wrong tokens are remembered
-LONGEST = 1000  # characters of a token that are compared
+MAX_TOKEN = 1000  # characters of a token that are compared
 
 
-class Attempts:
+class SignInLimiter:
     """Checks every token and refuses none unchecked: behind a proxy operators and strangers are one peer, and a stranger would lock the operators out.
 
     A guess costs its connection `HELD` seconds, since the time of an answer does not depend on whether the token is right.
@@ -35,7 +35,7 @@ class Attempts:
         """Whether this is the token. After too many wrong tokens every answer takes `HELD` seconds."""
         who = peer_of(peer)
         held = self._is_full(self._wrong.get(who, deque(maxlen=WRONG))) or self._is_full(self._all)
-        right = same(given[:LONGEST], self._token) and bool(self._token)
+        right = constant_time_equal(given[:MAX_TOKEN], self._token) and bool(self._token)
         if not right:
             self._count(who)
         if held:
@@ -54,6 +54,6 @@ class Attempts:
             self._wrong.popitem(last=False)
 
 
-def same(given: str, expected: str) -> bool:
+def constant_time_equal(given: str, expected: str) -> bool:
     """Whether both texts are equal. The time does not depend on the place of a difference, or on their lengths."""
     return compare_digest(sha256(given.encode(errors="replace")).digest(), sha256(expected.encode()).digest())

@@ -8,7 +8,7 @@ from typing import Any
 from worker.config.routes import Routes, Subscriber
 from worker.flows.polling.schedule import Schedule
 
-PATIENCE = 300.0  # seconds; a shorter wait does not need an operator
+LATE_AFTER = 300.0  # seconds; a shorter wait does not need an operator
 MISSED = 3.0  # intervals of a subscriber
 
 
@@ -19,9 +19,9 @@ def late_routes(found: Mapping[str, Any], routes: Routes, now: float) -> frozens
 
 def is_late(route: Mapping[str, Any], subscriber: Subscriber | None, now: float) -> bool:
     if route["kind"] != "subscriber":
-        return (route["oldest_s"] or 0) > PATIENCE
+        return (route["oldest_s"] or 0) > LATE_AFTER
     period = interval(subscriber, now) if subscriber is not None else 0.0
-    return (route["lag_s"] or 0) > max(PATIENCE, MISSED * period)
+    return (route["lag_s"] or 0) > max(LATE_AFTER, MISSED * period)
 
 
 def interval(subscriber: Subscriber, now: float) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.config.sound_routes import load_sound_routes
+from worker.config.valid_routes import load_valid_routes
 from worker.core.errors import ConfigError
 
 CLIENT = """
@@ -30,12 +30,12 @@ def publishers(*given: tuple[str, str, str]) -> str:
 
 
 def load(folder: Path, **options: bool):
-    return load_sound_routes(folder, {"SECRET": "swordfish-swordfish"}, folder, **options)
+    return load_valid_routes(folder, {"SECRET": "swordfish-swordfish"}, folder, **options)
 
 
 def test_sound_files_are_loaded_whole_and_nothing_is_told(tmp_path):
     loaded = load(write(tmp_path, a=CLIENT.format(name="main"), b=publishers(("erp", "main", "Asset"))))
-    assert (set(loaded.routes.publishers), loaded.problems, loaded.told) == ({"erp"}, (), "")
+    assert (set(loaded.routes.publishers), loaded.problems, loaded.warning) == ({"erp"}, (), "")
 
 
 def test_a_definition_with_a_mistake_is_left_out_and_its_neighbours_in_the_same_file_stay(tmp_path):
@@ -43,7 +43,7 @@ def test_a_definition_with_a_mistake_is_left_out_and_its_neighbours_in_the_same_
     loaded = load(write(tmp_path, a=CLIENT.format(name="main") + given))
     assert set(loaded.routes.publishers) == {"erp", "cmdb"}
     assert "Asett" in loaded.problems[0].message
-    assert "1 mistake" in loaded.told
+    assert "1 mistake" in loaded.warning
 
 
 BLOCK = """

@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 
-from worker.config.rereading import Asked, answer
+from worker.config.reload_protocol import ReloadRequest, load_changes
 
 BEHIND = 10  # the `nice` value: the running routes have priority over the new ones
 
@@ -16,8 +16,8 @@ def main() -> None:
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps printed text out of the answer
         asked = pickle.load(sys.stdin.buffer)  # noqa: S301  the worker started this process and wrote it
-        if isinstance(asked, Asked):
-            pickle.dump(answer(asked), out, protocol=pickle.HIGHEST_PROTOCOL)
+        if isinstance(asked, ReloadRequest):
+            pickle.dump(load_changes(asked), out, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 if __name__ == "__main__":

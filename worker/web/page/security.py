@@ -10,7 +10,7 @@ from yarl import URL
 
 from worker.web.serving import Handler, answer
 
-OPEN = frozenset({"/livez", "/readyz", "/readyz/public", "/metrics"})
+PROBE_PATHS = frozenset({"/livez", "/readyz", "/readyz/public", "/metrics"})
 """Addresses for probes and Prometheus, which reach the port under any name. Their answers hold nothing that a page could act with."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -25,21 +25,21 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 UNKNOWN_HOST = "the status page does not answer under this host name: use localhost or an IP address, or add the name to WORKER_ADMIN_HOSTS"
-FOREIGN = "the form came from another site; nothing was done"
+CROSS_SITE = "the form came from another site; nothing was done"
 
 
-def defended(hosts: Collection[str]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def security_middleware(hosts: Collection[str]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
     """Return a middleware. `hosts`: valid names in addition to localhost and IP addresses."""
     known = frozenset(hosts)
 
     @web.middleware
     async def defend(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in OPEN:
+        if request.path in PROBE_PATHS:
             return await handler(request)
         if not is_known_host(request.headers.get("Host", ""), known):
             return answer(421, {"error": UNKNOWN_HOST}, **underscored(HEADERS))
-        if request.method not in {"GET", "HEAD"} and is_foreign(request):
-            return answer(403, {"error": FOREIGN}, **underscored(HEADERS))
+        if request.method not in {"GET", "HEAD"} and is_cross_site(request):
+            return answer(403, {"error": CROSS_SITE}, **underscored(HEADERS))
         response = await handler(request)
         response.headers.update(HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
@@ -67,7 +67,7 @@ def is_known_host(host: str, known: Collection[str]) -> bool:
     return True
 
 
-def is_foreign(request: web.Request) -> bool:
+def is_cross_site(request: web.Request) -> bool:
     """Whether a page of another site sent the request. Only browsers send `Sec-Fetch-Site` and `Origin`; `Origin` has to name this host and port."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         return True

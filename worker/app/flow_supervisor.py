@@ -12,7 +12,7 @@ import structlog
 from worker.app.wiring import Flow
 from worker.core.errors import BrokerError, ChannelLost, TopologyMismatch
 from worker.core.health import Health
-from worker.core.pauses import Pauses, told_pause
+from worker.core.pauses import Pauses, pause_sentence
 from worker.core.ports import Broker
 from worker.core.repeats import Repeats
 from worker.flows.waiting import race
@@ -20,10 +20,10 @@ from worker.metrics import Metrics
 from worker.state.route_control import RouteControl
 
 logger = structlog.get_logger()
-FLOW_PAUSE = 5.0
+RESTART_DELAY = 5.0
 
 
-class FlowKeeper:
+class FlowSupervisor:
     """Serves `flows`; `replace` changes them at run time."""
 
     def __init__(self, flows: Iterable[Flow], control: RouteControl, health: Health, stop: asyncio.Event) -> None:
@@ -44,7 +44,7 @@ class FlowKeeper:
                     self._changed.clear()
                     for flow in self.flows:
                         if flow not in self._serving:
-                            self._serving[flow] = serving.create_task(self._keep(flow, broker, declare=flow not in declared))
+                            self._serving[flow] = serving.create_task(self._supervise(flow, broker, declare=flow not in declared))
                     await race(self._stop.wait(), self._changed.wait())
         finally:
             self._serving.clear()
@@ -62,11 +62,11 @@ class FlowKeeper:
         self.flows += begun
         self._changed.set()
 
-    async def _keep(self, flow: Flow, broker: Broker, *, declare: bool) -> None:
+    async def _supervise(self, flow: Flow, broker: Broker, *, declare: bool) -> None:
         """Serve a flow until `stop` or its retirement. A flow whose own queues fail starts again."""
         while not self._stop.is_set() and not flow.retired.is_set():
             if (pause := self._control.pause_of(flow.route)) is not None:
-                self._health.up(flow.part, told_pause(pause))
+                self._health.up(flow.part, pause_sentence(pause))
                 lost = await race(self._control.wait_resumed(flow.route), self._stop.wait(), flow.retired.wait(), broker.wait_lost())
                 if isinstance(lost, str):
                     raise ChannelLost(lost)
@@ -75,7 +75,7 @@ class FlowKeeper:
                 if declare:
                     await broker.declare(flow.topology)
                     declare = False
-                async with self._halt(flow) as halt:
+                async with self._stop_event(flow) as halt:
                     await flow.serve(broker, halt)
                 if not halt.is_set():
                     await broker.declare(flow.topology)
@@ -84,12 +84,12 @@ class FlowKeeper:
                     raise
                 self._health.down(flow.part, str(error))
                 if self._repeats.due(f"{flow.part}: {error}", monotonic()):
-                    logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=FLOW_PAUSE)
-                await race(self._stop.wait(), flow.retired.wait(), timeout=FLOW_PAUSE)
-                await self._restore(flow, broker)
+                    logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=RESTART_DELAY)
+                await race(self._stop.wait(), flow.retired.wait(), timeout=RESTART_DELAY)
+                await self._redeclare(flow, broker)
 
     @asynccontextmanager
-    async def _halt(self, flow: Flow) -> AsyncIterator[asyncio.Event]:
+    async def _stop_event(self, flow: Flow) -> AsyncIterator[asyncio.Event]:
         """Yield the event that ends one stretch of a flow: the worker stops, or the route is paused or retired."""
         halt = asyncio.Event()
 
@@ -104,14 +104,14 @@ class FlowKeeper:
             watching.cancel()
             await asyncio.wait([watching])
 
-    async def _restore(self, flow: Flow, broker: Broker) -> None:
+    async def _redeclare(self, flow: Flow, broker: Broker) -> None:
         try:
             await broker.declare(flow.topology)
         except TopologyMismatch as error:
             logger.error("topology.mismatch", part=flow.part, reason=str(error))
 
 
-def tell_pauses(metrics: Metrics, names: Iterable[str], before: Pauses | None, after: Pauses) -> None:
+def report_pauses(metrics: Metrics, names: Iterable[str], before: Pauses | None, after: Pauses) -> None:
     """Show in the metric which of these routes an operator has paused, and log what differs from `before`."""
     for name in names:
         metrics.paused.labels(name).set(name in after.routes)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.config.routes import Routes
-from worker.core.topology import dead_queue, held_queue, order_room, subscriber_dead_queue
+from worker.core.topology import dead_queue, held_queue, order_queue, subscriber_dead_queue
 from worker.flows.running.run_message import run_queue
 
 
 @dataclass(frozen=True, slots=True)
-class RoutePlaces:
+class RouteQueues:
     """The queues of one route. `queues`: hold the route's work. A subscriber has none: its events are for others."""
 
     name: str
@@ -24,13 +24,13 @@ class RoutePlaces:
         return self.kind == "publisher" and len(self.queues) > 1
 
 
-def places_of(routes: Routes) -> list[RoutePlaces]:
+def queues_by_route(routes: Routes) -> list[RouteQueues]:
     """Return the places of all routes, in the order of kinds, then of names."""
-    found = [RoutePlaces(name, "subscriber", (), (subscriber_dead_queue(name),)) for name in sorted(routes.subscribers)]
+    found = [RouteQueues(name, "subscriber", (), (subscriber_dead_queue(name),)) for name in sorted(routes.subscribers)]
     for name, route in sorted(routes.publishers.items()):
-        waiting = (order_room(route.queue),) if route.has_waiting_queue else ()
-        found.append(RoutePlaces(name, "publisher", (route.queue, *waiting), (dead_queue(route.queue),)))
+        waiting = (order_queue(route.queue),) if route.has_waiting_queue else ()
+        found.append(RouteQueues(name, "publisher", (route.queue, *waiting), (dead_queue(route.queue),)))
     for name, runbook in sorted(routes.runbooks.items()):
         queues = (run_queue(name), *([runbook.queue] if runbook.queue else []))
-        found.append(RoutePlaces(name, "runbook", queues, tuple(map(dead_queue, queues))))
-    return found + [RoutePlaces(name, "webhook", (held_queue(name),), (subscriber_dead_queue(name),)) for name in sorted(routes.webhooks)]
+        found.append(RouteQueues(name, "runbook", queues, tuple(map(dead_queue, queues))))
+    return found + [RouteQueues(name, "webhook", (held_queue(name),), (subscriber_dead_queue(name),)) for name in sorted(routes.webhooks)]

@@ -20,7 +20,7 @@ Name = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(slots=True)
-class Shared:
+class CachedAnswer:
     """An answer, when it came (monotonic seconds), and the routes that have had it."""
 
     at: float
@@ -29,17 +29,17 @@ class Shared:
 
 
 @dataclass(slots=True)
-class SharedReads:
+class AnswerCache:
     """The answers of the last seconds. `now`: monotonic seconds."""
 
     now: Callable[[], float]
-    answers: dict[Name, Shared] = field(default_factory=dict)
+    answers: dict[Name, CachedAnswer] = field(default_factory=dict)
     _locks: defaultdict[Name, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def lock(self, name: Name) -> asyncio.Lock:
         return self._locks[name]
 
-    def keep(self, name: Name, shared: Shared) -> None:
+    def keep(self, name: Name, shared: CachedAnswer) -> None:
         for old in [old for old, found in self.answers.items() if self.now() - found.at >= FRESH]:
             del self.answers[old]
             if old != name:
@@ -47,10 +47,10 @@ class SharedReads:
         self.answers[name] = shared
 
 
-class SharingReader:
+class CachingReader:
     """Implements `Reader` for one turn of one route. `begun`: its scan began in an earlier turn, so that no answer may be older than this turn."""
 
-    def __init__(self, route: str, client: str, reader: Reader, shared: SharedReads, *, begun: bool) -> None:
+    def __init__(self, route: str, client: str, reader: Reader, shared: AnswerCache, *, begun: bool) -> None:
         self._route = route
         self._client = client
         self._reader = reader
@@ -71,5 +71,5 @@ class SharingReader:
             exchange = await self._reader.send(request, priority=priority)
             self._latest = self._shared.now()
             if exchange.ok:
-                self._shared.keep(name, Shared(self._latest, exchange, {self._route}))
+                self._shared.keep(name, CachedAnswer(self._latest, exchange, {self._route}))
         return exchange

@@ -24,14 +24,14 @@ from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, Se
 FIRST = datetime.min.replace(tzinfo=UTC)
 
 
-def list_everywhere(where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
+def list_all_routes(where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
     """Returns the exit code 0. Raises `ConfigError`, `BrokerError`."""
     context = open_context(None, environment)
     keep = (None if as_json else MAX_LISTED) if limit is None else limit or None
     found = asyncio.run(scan_routes(context, selection((), where), keep))
     shown = sorted((each for selector in found.values() for each in selector.chosen), key=lambda each: each.letter.at or FIRST)[:keep]
     if as_json:
-        write_json(document(context, found, shown))
+        write_json(list_object(context, found, shown))
     else:
         print_all(found, shown)
     return 0
@@ -57,7 +57,7 @@ async def scan_route(context: LettersContext, broker: Broker, evaluator: Evaluat
         await operations.scan_letters(broker, context.clock, queues, selector, lambda _: None, largest=context.settings.max_message)
 
 
-def document(context: LettersContext, found: Mapping[str, LetterSelector], shown: list[SelectedLetter]) -> dict[str, Any]:
+def list_object(context: LettersContext, found: Mapping[str, LetterSelector], shown: list[SelectedLetter]) -> dict[str, Any]:
     """Return the JSON of the list: like that of one route, with the route of each letter."""
     routes = {route: {"chosen": selector.count, "classes": dict(selector.classes)} for route, selector in found.items()}
     counts = {"total": sum(len(selector.ids) for selector in found.values()), "chosen": sum(selector.count for selector in found.values())}

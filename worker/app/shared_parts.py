@@ -12,29 +12,29 @@ from worker.config.automation import Runbook
 from worker.config.routes import FILES, Routes
 from worker.core.results import matches
 from worker.core.route_names import defined_name
-from worker.core.topology import dead_queue, order_room
-from worker.flows.echoes.guard import guarded
+from worker.core.topology import dead_queue, order_queue
+from worker.flows.echoes.guard import guarded_resources
 
 
-def shape_of(routes: Routes) -> Hashable:
+def shared_parts_of(routes: Routes) -> Hashable:
     """Return the shape: clients in use, whose writes are recorded, which shared queues are served, which queues no reply may go to, how memory is divided."""
     clients = sorted(set(used_clients(routes)))
     shared = tuple(routes.sources.get(name, "") for name in clients)
     tenants = tuple(sorted((name, repr(client)) for name, client in routes.clients.items()))  # clients of one tenant share its budget
     takes = bool(routes.publishers or routes.runbooks)
-    rooms = sum(publisher.has_waiting_queue for publisher in routes.publishers.values())
+    ordered_routes = sum(publisher.has_waiting_queue for publisher in routes.publishers.values())
     return (
         shared,
         tenants,
-        tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded(routes).items())),
+        tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded_resources(routes).items())),
         takes,
         bool(routes.webhooks),
-        rooms,
-        taken_from_replies(routes),
+        ordered_routes,
+        queues_closed_to_replies(routes),
     )
 
 
-def taken_from_replies(routes: Routes) -> frozenset[str]:
+def queues_closed_to_replies(routes: Routes) -> frozenset[str]:
     """Return the queues of routes that match a pattern of `reply_to`: every route that answers has to know them."""
     patterns = {pattern for publisher in routes.publishers.values() for pattern in publisher.reply_to}
     return frozenset(queue for queue in queues_of(routes) if any(matches(pattern, queue) for pattern in patterns))
@@ -43,7 +43,7 @@ def taken_from_replies(routes: Routes) -> frozenset[str]:
 def queues_of(routes: Routes) -> set[str]:
     """Return every queue of the routes, with the queues beside it."""
     work = [publisher.queue for publisher in routes.publishers.values()] + [runbook.queue for runbook in routes.runbooks.values() if runbook.queue]
-    beside = [name for queue in work for name in (dead_queue(queue), order_room(queue))]
+    beside = [name for queue in work for name in (dead_queue(queue), order_queue(queue))]
     return {*work, *beside, *(route.queue for route in routes.subscribers.values() if route.queue)}
 
 
@@ -65,7 +65,7 @@ def integrations_of(runbook: Runbook) -> set[str]:
     return {step.method.integration for step in runbook.steps.values() if step.method is not None}
 
 
-def beside_changed(before: Routes, after: Routes) -> bool:
+def replaceable_parts_changed(before: Routes, after: Routes) -> bool:
     """Whether integrations, their customers and credentials, or tables differ: the worker replaces them separately from the routes."""
     return any(before.sources.get(name) != after.sources.get(name) for name in {FILES, *before.integrations, *after.integrations})
 

@@ -19,9 +19,9 @@ async def next_arrival(
     lease: BatonLease,
     channel: Channel,
     stop: asyncio.Event,
-    patience: float,
+    max_wait: float,
 ) -> Delivery | str | bool | None:
-    """Return the delivery with the baton. A text: why the channel delivers none. True: `stop` is set. None: no baton came within `patience` seconds."""
+    """Return the delivery with the baton. A text: why the channel delivers none. True: `stop` is set. None: no baton came within `max_wait` seconds."""
     stalls = stalled(broker, clock, state_queue(name), arrivals=int, has_room=lambda: True, well=lambda: None)
-    arrived: Delivery | str | bool | None = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=patience)
+    arrived: Delivery | str | bool | None = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=max_wait)
     return arrived

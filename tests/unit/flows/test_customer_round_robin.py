@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.flows.ordered.turns import Turns
+from worker.flows.ordered.customer_round_robin import CustomerRoundRobin
 
 
 @dataclass(order=True)
@@ -22,7 +22,7 @@ ACTIONS = st.lists(st.one_of(st.tuples(st.just("add"), st.sampled_from("abc")), 
 
 @given(ACTIONS, st.integers(1, 3), st.integers(1, 4))
 def test_no_customer_holds_too_much_and_nothing_that_may_start_waits_while_a_place_is_free(actions, most, places):
-    turns: Turns[Waiting] = Turns(most)
+    turns: CustomerRoundRobin[Waiting] = CustomerRoundRobin(most)
     waiting: list[Waiting] = []
     running: list[Waiting] = []
     overtaken: Counter[tuple[str, str]] = Counter()
@@ -53,7 +53,7 @@ def test_no_customer_holds_too_much_and_nothing_that_may_start_waits_while_a_pla
 
 
 def test_what_may_not_start_after_all_is_passed_over():
-    turns: Turns[Waiting] = Turns(1)
+    turns: CustomerRoundRobin[Waiting] = CustomerRoundRobin(1)
     gone, other = Waiting(1, "a"), Waiting(2, "b")
     turns.add(gone)
     turns.add(other)

@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.config.loader import load_routes
 from worker.config.routes import FILES, Routes
-from worker.config.sound_routes import SoundRoutes, load_sound_routes
+from worker.config.valid_routes import ValidRoutes, load_valid_routes
 from worker.core.errors import ConfigError, Problem
 from worker.core.route_names import defined_name
 
@@ -17,7 +17,7 @@ KINDS = ("clients", "subscribers", "publishers", "integrations", "runbooks", "we
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class RouteSources:
     """The directory of the route files and the sources of their variables. `skip`: leave out files with a mistake. The repr shows no secret."""
 
     directory: Path
@@ -28,44 +28,44 @@ class Files:
     def __repr__(self) -> str:
         return f"Files({str(self.directory)!r})"
 
-    def load(self) -> SoundRoutes:
-        """Load all routes, or with `skip` the sound ones. Raises `ConfigError`."""
+    def load(self) -> ValidRoutes:
+        """Load all routes, or with `skip` the valid ones. Raises `ConfigError`."""
         if self.skip:
-            return load_sound_routes(self.directory, self.environment, self.secrets, whole_files=True)
-        return SoundRoutes(load_routes(self.directory, self.environment, self.secrets))
+            return load_valid_routes(self.directory, self.environment, self.secrets, whole_files=True)
+        return ValidRoutes(load_routes(self.directory, self.environment, self.secrets))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReloadRequest:
     """The question. `known`: the text of each running definition, by name."""
 
-    files: Files
+    files: RouteSources
     known: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReloadResult:
     """The answer. `loaded`: only the definitions that are not known. `names`: of all definitions, for each kind in order. `mistakes`: set if loading failed."""
 
-    loaded: SoundRoutes | None = None
+    loaded: ValidRoutes | None = None
     names: Mapping[str, tuple[str, ...]] | None = None
     mistakes: tuple[Problem, ...] = ()
 
 
-def answer(asked: Asked) -> Told:
+def load_changes(request: ReloadRequest) -> ReloadResult:
     """Read, check and compile all files."""
     try:
-        loaded = asked.files.load()
+        loaded = request.files.load()
     except ConfigError as error:
-        return Told(mistakes=tuple(error.problems))
+        return ReloadResult(mistakes=tuple(error.problems))
     routes = loaded.routes
     names = {kind: tuple(getattr(routes, kind)) for kind in KINDS}
-    before = Routes(sources=asked.known)
+    before = Routes(sources=request.known)
     changed = changed_among(before, routes)
     alone: dict[str, Any] = {kind: {name: made for name, made in getattr(routes, kind).items() if defined_name(name) in changed} for kind in KINDS}
-    sources = {name: text for name, text in routes.sources.items() if asked.known.get(name) != text}
+    sources = {name: text for name, text in routes.sources.items() if request.known.get(name) != text}
     tables = routes.tables if FILES in sources else {}
-    return Told(SoundRoutes(replace(routes, sources=sources, tables=tables, **alone), loaded.problems), names)
+    return ReloadResult(ValidRoutes(replace(routes, sources=sources, tables=tables, **alone), loaded.problems), names)
 
 
 def changed_among(before: Routes, after: Routes) -> set[str]:
@@ -78,15 +78,15 @@ def changed_among(before: Routes, after: Routes) -> set[str]:
     return changed | woken  # the route that a webhook wakes depends on the clients of the subscriber
 
 
-def merged(before: Routes, told: Told) -> SoundRoutes:
+def merge_result(before: Routes, result: ReloadResult) -> ValidRoutes:
     """Return the present routes: known definitions stay the same objects. Raises `ConfigError`."""
-    if told.loaded is None or told.names is None:
-        raise ConfigError(told.mistakes)
-    new = told.loaded.routes
+    if result.loaded is None or result.names is None:
+        raise ConfigError(result.mistakes)
+    new = result.loaded.routes
     kinds: dict[str, Any] = {
-        kind: {name: getattr(new, kind)[name] if name in getattr(new, kind) else getattr(before, kind)[name] for name in told.names[kind]} for kind in KINDS
+        kind: {name: getattr(new, kind)[name] if name in getattr(new, kind) else getattr(before, kind)[name] for name in result.names[kind]} for kind in KINDS
     }
-    defined = {defined_name(name) for names in (*told.names.values(), (FILES,)) for name in names}
+    defined = {defined_name(name) for names in (*result.names.values(), (FILES,)) for name in names}
     sources = {name: new.sources[name] if name in new.sources else before.sources[name] for name in defined}
     tables = new.tables if FILES in new.sources else before.tables
-    return SoundRoutes(replace(new, sources=sources, tables=tables, **kinds), told.loaded.problems)
+    return ValidRoutes(replace(new, sources=sources, tables=tables, **kinds), result.loaded.problems)
