@@ -15,7 +15,7 @@ from typing import Any
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
 from worker.core.entropy import new_id
 from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read, written
-from worker.core.message import NO_HEADERS, Delivery, Message, digest, digest_of
+from worker.core.message import NO_HEADERS, Delivery, Message, digest_of
 
 VERSION = 1
 COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # every copy for a retry has at least one of them
@@ -63,7 +63,7 @@ class HeaderCodec:
         kept = {header: value for header, value in sent.items() if not is_reserved(header)}
         displaced = {header: value for header, value in sent.items() if is_reserved(header)}
         own = headers_of(state)
-        proof = self._mac(own, home, state.message_id, digest(message.body)).decode()
+        proof = self._mac(own, home, state.message_id, message.digest).decode()
         return replace(
             message,
             headers=kept | own | ({SENDER: displaced} if displaced else {}) | {MAC: proof},
@@ -78,7 +78,7 @@ class HeaderCodec:
         if not self.key:
             raise NoKey("the key of the headers is not there yet")
         named = message if message.message_id else replace(message, message_id=new_id())
-        return named.with_headers(**{MAC: self._mac(named.headers, home, named.message_id, digest(named.body)).decode()})
+        return named.with_headers(**{MAC: self._mac(named.headers, home, named.message_id, named.digest).decode()})
 
     def _mac(self, headers: Mapping[str, Any], home: str, message_id: str, content: bytes) -> bytes:
         own = {header: value for header, value in headers.items() if is_ours(header) and header not in {MAC, SENDER}}
@@ -89,7 +89,7 @@ class HeaderCodec:
 def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
     """The state in the headers. Headers that are not `believed` are the sender's own and give nothing. `otherwise`: attributes for missing headers."""
     headers, message_id = message.headers, message.message_id or new_id()
-    found = dict(otherwise) | {"origin": "" if message.message_id else f"content:{content.hex()}"}
+    found = {**otherwise, "origin": "" if message.message_id else f"content:{content.hex()}"}
     order: dict[str, Any] = {}
     death: dict[str, Any] = {}
     if believed:
@@ -103,12 +103,14 @@ def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO
         headers=senders_of(headers, believed=believed),
         proven=believed,
         copied=believed and not COPIES.isdisjoint(headers),
-        unproven=() if believed else tuple(sorted(KNOWN & headers.keys())),
+        unproven=() if believed or KNOWN.isdisjoint(headers) else tuple(sorted(KNOWN & headers.keys())),
     )
 
 
 def senders_of(headers: Mapping[str, Any], *, believed: bool) -> Mapping[str, Any]:
     """The sender's headers as sent. On a worker's copy, a separate table holds the sender's headers that have our names."""
+    if not headers:
+        return NO_HEADERS
     if not believed:
         return {header: value for header, value in headers.items() if not header.startswith(COUNTS)}
     displaced = headers.get(SENDER)

@@ -60,10 +60,11 @@ class RabbitDelivery:
 class RabbitChannel:
     """One AMQP channel. `methods` is aiormq's channel: aio-pika's own message classes raise on properties that other systems write."""
 
-    def __init__(self, methods: Methods, patience: float, frame_max: int) -> None:
+    def __init__(self, methods: Methods, patience: float, link: Link) -> None:
         self._methods = methods
         self._patience = patience
-        self._room = min(MAX_HEADERS, frame_max - OTHER_PROPERTIES) if frame_max else MAX_HEADERS
+        self._link = link
+        self._room = min(MAX_HEADERS, link.frame_max - OTHER_PROPERTIES) if link.frame_max else MAX_HEADERS
         self._content = Content(methods)
         self._in_flight: dict[str, asyncio.Event] = {}
         self._publishers = 0
@@ -94,12 +95,12 @@ class RabbitChannel:
         return RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
-        def hand_over(delivered: DeliveredMessage) -> None:
-            delivery: Delivery = RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
+        def on_delivered(delivered: DeliveredMessage, unread: Unread | None) -> None:
+            delivery: Delivery = RabbitDelivery(delivered, queue, self, unread)
             on_delivery(delivery)
 
         tag = new_id()
-        self._content.consuming(tag, hand_over, keep)
+        self._content.consuming(tag, on_delivered, keep)
         with translated(f"the channel was lost while starting to consume queue {queue!r}"):
             await self._methods.basic_consume(queue, not_called, arguments=dict(arguments or {}), consumer_tag=tag, timeout=self._patience)
         return tag
@@ -125,6 +126,8 @@ class RabbitChannel:
 
         `multiple`: also all earlier deliveries.
         """
+        if self._link.write_at_once(Basic.Ack(tag, multiple), self._methods):
+            return
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_ack(tag, multiple=multiple)
@@ -172,7 +175,7 @@ class RabbitChannel:
 
 
 async def not_called(_: DeliveredMessage) -> None:
-    """The consumer for aiormq, which never calls it: `Content` hands deliveries over."""
+    """The consumer for aiormq, which never calls it: `Content` reports the deliveries."""
 
 
 @asynccontextmanager
@@ -182,7 +185,7 @@ async def open_channel(link: Link, *, prefetch: int, patience: float) -> AsyncIt
         if prefetch:
             with translated("the channel was lost while it was opened"):
                 await methods.basic_qos(prefetch_count=prefetch, timeout=patience)
-        channel = RabbitChannel(methods, patience, link.frame_max)
+        channel = RabbitChannel(methods, patience, link)
         try:
             yield channel
         finally:

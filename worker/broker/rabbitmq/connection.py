@@ -12,6 +12,8 @@ import aiormq.connection
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as Methods
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from pamqp.base import Frame
+from pamqp.frame import marshal
 from yarl import URL
 
 from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, named, translated, unreachable
@@ -40,6 +42,16 @@ class Socket(TransportFactory):
     def tear(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
+
+    def write_at_once(self, frame: bytes) -> bool:
+        """Write a whole frame, ahead of those that wait in aiormq's queue. False: the socket takes no bytes now, or has gone."""
+        if not self._writers:
+            return False
+        transport = self._writers[-1].transport
+        if transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        transport.write(frame)
+        return not transport.is_closing()
 
 
 class Link:
@@ -73,6 +85,15 @@ class Link:
     def channel_max(self) -> int:
         """Channels that may be open at once."""
         return int(self._protocol.connection_tune.channel_max or NO_LIMIT)
+
+    def write_at_once(self, method: Frame, channel: Any) -> bool:
+        """Write a method on aiormq's `channel`, ahead of aiormq's queue, if the socket takes it now.
+
+        False: nothing was written that could still arrive. RabbitMQ ends a connection over a method on a channel whose close is confirmed.
+        """
+        if channel.is_closed or channel._close_exception is not None:  # noqa: SLF001 - aiormq sets it before it confirms; `is_closed` follows later
+            return False
+        return self._socket.write_at_once(marshal(method, channel.number))
 
     @property
     def blocked(self) -> bool:
