@@ -73,7 +73,7 @@ def networks(value: Any) -> Any:
         except ValueError:
             raise PydanticCustomError(
                 "networks",
-                "{part} is neither an address nor a network; valid are such as 10.0.0.5, 10.244.0.0/16 or fd00::/8, separated by commas",
+                "{part} is neither an address nor a network; valid are, for example, 10.0.0.5, 10.244.0.0/16 or fd00::/8, separated by commas",
                 {"part": repr(part[:60])},
             ) from None
     return tuple(found)
@@ -88,7 +88,7 @@ def host_names(value: Any) -> Any:
         if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
             raise PydanticCustomError(
                 "host_names",
-                "{given} is not the name of a host; valid are such as worker.example.com, without scheme and port, separated by commas",
+                "{given} is not the name of a host; valid are, for example, worker.example.com, without scheme and port, separated by commas",
                 {"given": repr(name[:60])},
             )
     return names
@@ -101,7 +101,7 @@ def token_text(value: Any) -> Any:
         if len(value) < SHORTEST_TOKEN or not value.isascii():
             raise PydanticCustomError(
                 "admin_token",
-                "the token is shorter than {least} characters or holds others than ASCII: make one with `openssl rand -hex 32`",
+                "the token is shorter than {least} characters or holds characters other than ASCII: make one with `openssl rand -hex 32`",
                 {"least": SHORTEST_TOKEN},
             )
     return value
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     admin_port: int = Field(8080, ge=0, le=65535, description="port of the status page, /livez, /readyz and /metrics; 0 takes a free port, which the log names")
     admin_token: Annotated[SecretStr | None, BeforeValidator(token_text)] = Field(
         None,
-        description=f"what an operator gives to the status page to act and to see bodies, at least {SHORTEST_TOKEN} characters; without one the page only shows",
+        description=f"token with which an operator may act and see bodies on the status page, at least {SHORTEST_TOKEN} characters; without one the page is read-only",
     )
     admin_hosts: Annotated[tuple[str, ...], BeforeValidator(host_names)] = Field(
         (), description="names under which browsers reach the status page, separated by commas; localhost and IP addresses are always valid"

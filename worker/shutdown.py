@@ -21,7 +21,7 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
 
     def on_signal(number: signal.Signals) -> None:
         if stop.is_set():
-            log.error("worker.killed", signal=number.name, reason="asked a second time")
+            log.error("worker.killed", signal=number.name, reason="a second signal")
             os._exit(1)  # an obstacle to the drain must not delay this exit
         log.info("worker.stopping", signal=number.name)
         stop.set()
@@ -63,7 +63,7 @@ async def run_until(stop: asyncio.Event, grace: float, main: Callable[[], Awaita
     except TimeoutError:
         if not scope.expired():
             raise
-        log.warning("worker.cut_off", grace=grace, reason="work in hand did not end within the grace period")
+        log.warning("worker.cut_off", grace=grace, reason="messages in flight did not end within the grace period")
         return False
     return True
 

@@ -11,6 +11,7 @@ from docs.generator.markdown import code, page, sentence, table
 
 ALERTS = Path(__file__).parents[2] / "docker" / "monitoring" / "alerts.yaml"
 LABEL = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
+DURATION = re.compile(r"\{\{ \$value \| humanizeDuration \}\}")
 VALUE = re.compile(r"\{\{ \$value[^}]*\}\}")
 INTRO = """`docker/monitoring/alerts.yaml` holds these rules for Prometheus. `critical` needs a person now, `warning` in the
 morning. Names in angle brackets stand for labels."""
@@ -24,4 +25,4 @@ def alerts_page() -> str:
 
 
 def named(rule: dict[str, dict[str, str]], part: str) -> str:
-    return sentence(VALUE.sub("a time", LABEL.sub(r"<\1>", rule["annotations"][part])))
+    return sentence(VALUE.sub("some", DURATION.sub("a time", LABEL.sub(r"<\1>", rule["annotations"][part]))))

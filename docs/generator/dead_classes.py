@@ -28,7 +28,7 @@ MEANINGS: Mapping[DeadClass, tuple[str, str]] = {
         "Give the application the scope, or the agent's role the permission, then replay.",
     ),
     DeadClass.IN_DOUBT: (
-        "An attempt may have created the record, and the worker cannot look it up: the route has no `find`, or `find` meets two records.",
+        "An attempt may have created the record, and the worker cannot look it up: the route has no `find`, or `find` matches two records.",
         "Look in Halo, then replay with `--as sent`, `--as not-sent` or `--as look`.",
     ),
     DeadClass.RETRIES_EXHAUSTED: (
@@ -59,7 +59,7 @@ HEADERS = """## Headers of a dead letter
 | `replays` | how many times an operator replayed it |
 
 The body is the message as it came. Headers of the sender stay. [Security](../security.md#headers-of-the-worker) says
-which headers the worker believes."""
+which headers the worker trusts."""
 
 
 def dead_classes_page() -> str:

@@ -32,7 +32,7 @@ async def test_two_servers_know_nothing_of_each_other():
 
 
 async def test_a_memory_address_needs_its_server():
-    with pytest.raises(BrokerUnreachable, match="memory:// lives within one process"):
+    with pytest.raises(BrokerUnreachable, match="memory:// exists within one process"):
         async with open_broker("memory://", name="x"):
             pass
 

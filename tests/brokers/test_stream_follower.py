@@ -179,7 +179,7 @@ async def test_a_stream_that_keeps_our_message_back_is_read_again(broker: Broker
         await reader.follower.publish(silent, Message(b"7", message_id="7"))
         await becomes(lambda: reader.read == [7])
     [interruption] = reader.interruptions
-    assert "does not hand out what was stored in it" in interruption
+    assert "does not deliver what was stored in it" in interruption
 
 
 async def test_a_node_that_keeps_our_messages_back_twice_in_a_row_is_left(world: World):
@@ -190,7 +190,7 @@ async def test_a_node_that_keeps_our_messages_back_twice_in_a_row_is_left(world:
             for number in range(2):
                 await becomes(lambda wanted=number + 1: reader.restarts == wanted)  # type: ignore[misc]
                 await reader.follower.publish(silent, Message(b"%d" % number, message_id=str(number)))
-            assert "does not hand out what was stored in it" in await soon(broker.wait_lost())
+            assert "does not deliver what was stored in it" in await soon(broker.wait_lost())
             await soon(task)
     async with world.attach() as broker, reader.following(broker):
         await becomes(lambda: reader.read == [0, 1])

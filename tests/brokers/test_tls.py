@@ -141,21 +141,21 @@ async def test_a_server_that_demands_a_certificate_of_ours_gets_the_one_that_the
         shown = await asyncio.to_thread(server.node.ctl, "list_connections", "peer_cert_subject", "--silent")
     assert "CN=halo-worker" in shown
     told = await refusal(url.replace("guest:guest", f"guest:{SECRET}"))
-    assert "certificate of ours" in told  # as an alert or as a reset, whichever arrives first
+    assert "client certificate" in told  # as an alert or as a reset, whichever arrives first
     assert "certfile and keyfile" in told
 
 
 async def test_a_certificate_of_ours_that_is_not_accepted_is_told(server: Server, demanding: int, stranger: Authority, tmp_path: Path):
     write(tmp_path, stranger.for_a_client())
     url = server.trusted.replace(f":{server.port}", f":{demanding}").replace("guest:guest", f"guest:{SECRET}")
-    assert "certificate of ours" in await refusal(f"{url}&certfile={tmp_path}/certificate.pem&keyfile={tmp_path}/key.pem")
+    assert "client certificate" in await refusal(f"{url}&certfile={tmp_path}/certificate.pem&keyfile={tmp_path}/key.pem")
 
 
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "it wants a certificate of ours that it accepts (TLSV13_ALERT_CERTIFICATE_REQUIRED): name one"),
-        ("TLSV1_ALERT_UNKNOWN_CA", "it wants a certificate of ours that it accepts (TLSV1_ALERT_UNKNOWN_CA): name one"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "it requires a client certificate that it accepts (TLSV13_ALERT_CERTIFICATE_REQUIRED): name one"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "it requires a client certificate that it accepts (TLSV1_ALERT_UNKNOWN_CA): name one"),
         ("TLSV1_ALERT_PROTOCOL_VERSION", "TLS failed (TLSV1_ALERT_PROTOCOL_VERSION): is this its TLS port?"),
     ],
 )

@@ -37,7 +37,7 @@ BREAKS = (
         (f"{END}/matrix/test_process.py::test_a_worker_that_dies_while_it_puts_a_message_aside_leaves_it_whole",),
     ),
     Break(
-        "a full or missing queue is waited for with the message in hand",
+        "the worker keeps a message while the queue for its copy is full or missing",
         "worker/flows/consuming/settlement_executor.py",
         "                pause = min(LONGEST_PAUSE, pause * 2)\n",
         "                return\n",
@@ -82,7 +82,7 @@ BREAKS = (
         (f"{END}/test_once_only.py::test_a_post_under_way_in_a_replica_that_lost_the_broker_is_waited_for_by_the_one_that_got_its_message",),
     ),
     Break(
-        "whoever finds an attempt begun waits until it must have come to its end",
+        "a replica that finds an attempt begun waits until it must have ended",
         "worker/flows/writes/attempt.py",
         "wait = SEND_WITHIN + limit + LIST_LAG",
         "wait = 0.0",
@@ -138,7 +138,7 @@ BREAKS = (
         (f"{UNIT}/broker/test_failures.py",),
     ),
     Break(
-        "a permit that was handed out before is thrown away",
+        "a permit that was delivered before is discarded",
         "worker/state/permits.py",
         "if delivery.redelivered or ",
         "if ",
@@ -159,7 +159,7 @@ BREAKS = (
         ("tests/unit/flows/test_lanes.py", "tests/flows/order/test_order.py"),
     ),
     Break(
-        "what somebody else changed beside our own write is no echo of it",
+        "another writer's change beside our own write is no echo of it",
         "worker/flows/echoes/filter.py",
         "else is_echo(row, footprints)",
         "else True",
@@ -187,14 +187,14 @@ BREAKS = (
         (f"{UNIT}/core/test_header_codec.py::test_what_routes_or_is_ours_stands_under_its_own_name_on_no_copy",),
     ),
     Break(
-        "what the worker publishes never carries CC or BCC, whoever made it",
+        "no message that the worker publishes carries CC or BCC",
         "worker/broker/amqp_types.py",
         " and name not in ROUTING",
         "",
         ("tests/flows/attacks/test_borrowed_rights.py::test_what_the_port_publishes_never_carries_a_header_by_which_the_broker_routes",),
     ),
     Break(
-        "headers of ours are believed only where they are proven",
+        "the worker's headers are trusted only where they are proven",
         "worker/core/header_codec.py",
         "        return compare_digest(",
         "        return True or compare_digest(",
@@ -215,14 +215,14 @@ BREAKS = (
         (f"{UNIT}/flows/test_handling.py::test_a_count_that_only_a_sender_can_have_written_makes_nothing_wait",),
     ),
     Break(
-        "what a sender says of a message that the broker buried counts for nothing",
+        "the worker ignores what a sender says of a message that the broker dead-lettered",
         "worker/flows/dead/letter.py",
         "codec.is_proven(message, home, content_digest) or not death",
         "True",
         (f"{UNIT}/flows/test_dead_letter.py::test_what_a_sender_says_of_a_message_that_the_broker_buried_counts_for_nothing",),
     ),
     Break(
-        "a run is told apart by the content of its start",
+        "two runs with different starts are different, also under one id",
         "worker/flows/running/run_message.py",
         'f"{message_id}\\n{content.hex()}"',
         "message_id",
@@ -255,6 +255,13 @@ BREAKS = (
         "NO_LIMIT_OF_FRAMES = 0",
         "NO_LIMIT_OF_FRAMES = 10",
         ("tests/brokers/test_many_channels.py::test_a_channel_that_the_broker_closes_is_free_again_while_much_is_written",),
+    ),
+    Break(
+        "nothing is written on a channel that the broker is closing",
+        "worker/broker/rabbitmq/connection.py",
+        "        if channel.is_closed or channel._close_exception is not None:",
+        "        if channel.is_closed:",
+        ("tests/brokers/test_acks.py::test_acks_while_the_broker_closes_their_channel_end_neither_the_connection_nor_another_channel",),
     ),
     Break(
         "a baton that no worker can have written moves nothing",
@@ -292,21 +299,21 @@ BREAKS = (
         ("tests/unit/state/test_known_stream.py::test_a_stream_that_keeps_back_what_it_holds_is_not_taken_for_lost",),
     ),
     Break(
-        "a claim that is dated ahead holds no key",
+        "a claim from the future holds no key",
         "worker/state/stream_ledger.py",
         "            if entry.at > ",
         "            if False and entry.at > ",
         ("tests/brokers/test_claims.py::test_a_claim_that_is_dated_ahead_holds_no_key_and_is_counted",),
     ),
     Break(
-        "a write notice that is dated ahead hides nothing",
+        "a write notice from the future hides nothing",
         "worker/state/write_notices.py",
         "        if notice.at > ",
         "        if False and notice.at > ",
         ("tests/brokers/test_write_notices.py::test_a_write_notice_that_is_dated_ahead_hides_no_change_and_is_counted",),
     ),
     Break(
-        "a permit that no worker can have made is good for nothing",
+        "a permit that no worker can have made allows nothing",
         "worker/state/permits.py",
         "if not 0 < requests <= self._allowance.most:",
         "if False:",
@@ -383,14 +390,14 @@ BREAKS = (
         ("tests/flows/public/test_strangers.py::test_a_stranger_s_body_must_keep_a_pace",),
     ),
     Break(
-        "only a trusted proxy is believed about the caller",
+        "only a trusted proxy may name the caller",
         "worker/web/peers.py",
         "        if not self.trusts(host):\n",
         "        if False:\n",
         ("tests/unit/web/test_peers.py::test_a_trusted_proxy_names_the_caller_and_nobody_else_does",),
     ),
     Break(
-        "a refusal costs the same whatever the address",
+        "a refusal costs the same for every address",
         "worker/web/authentication.py",
         "for _ in range(count - (len(auth.secrets) if algorithm == auth.algorithm else 0)):",
         "for _ in range(0):",
@@ -453,7 +460,7 @@ BREAKS = (
         ("tests/flows/integrations/test_call.py::test_an_api_that_quotes_the_key_does_not_get_it_onto_the_screen",),
     ),
     Break(
-        "Halo's refusals are told without our secrets",
+        "Halo's refusals are shown without our secrets",
         "worker/halo/slot.py",
         "self._without_our_secrets(await self._source.send(replace(call, not_after=until)))",
         "await self._source.send(replace(call, not_after=until))",
@@ -481,7 +488,7 @@ BREAKS = (
         ("tests/evaluator/test_processes.py::test_what_needs_more_than_the_quick_lane_gives_is_answered_on_the_slow_one",),
     ),
     Break(
-        "questions in the hands of a process that died of another one are asked again",
+        "questions of a process that ended because of another one are asked again",
         "worker/evaluator/lane.py",
         "        self._requeue(others)\n",
         "",
@@ -495,14 +502,14 @@ BREAKS = (
         ("tests/evaluator/test_processes.py::test_its_environment_holds_no_secret",),
     ),
     Break(
-        "a message is not buried for want of an evaluator",
+        "a message is not dead-lettered because an evaluator is missing",
         "worker/flows/consuming/runner.py",
         "        return unevaluated(error)\n",
         "        raise\n",
         (f"{UNIT}/flows/test_unevaluated.py::test_a_step_that_was_not_begun_is_tried_again_uncounted",),
     ),
     Break(
-        "a step that was done is not done again for want of an evaluator",
+        "a step that was done is not done again because an evaluator is missing",
         "worker/flows/running/runbook.py",
         "return await once_evaluated(lambda: when.holds(values.context(), {}, self._evaluator), self._clock)",
         "return await when.holds(values.context(), {}, self._evaluator)",
@@ -558,7 +565,7 @@ BREAKS = (
         (f"{END}/test_memory.py::test_what_waited_for_memory_when_its_worker_was_killed_is_done_and_not_in_doubt",),
     ),
     Break(
-        "memory is given in turn: nobody overtakes what is heavier",
+        "memory is given in turn: no message overtakes a heavier one",
         "worker/flows/consuming/memory.py",
         "if self.waiting or not self._fits(weight):",
         "if not self._fits(weight):",
@@ -624,7 +631,7 @@ BREAKS = (
         ("tests/flows/memory/test_too_large.py::test_large_messages_of_an_ordered_route_keep_their_order_though_few_of_them_fit",),
     ),
     Break(
-        "the broker is not asked to bury what tells of deaths",
+        "the broker is not asked to dead-letter a message with `x-death`",
         "worker/flows/consuming/unread.py",
         'return "x-death" in delivery.message.headers',
         "return False",
@@ -736,7 +743,7 @@ BREAKS = (
         (f"{UNIT}/config/test_functions.py::test_a_missing_member_asks_nothing_since_the_others_would_find_another_record",),
     ),
     Break(
-        "strict data: a computed text of `$fail` is not told",
+        "strict data: a computed text of `$fail` is not shown",
         "worker/evaluator/functions.py",
         "if isinstance(reason, str) and reason in self._literals:",
         "if isinstance(reason, str):",
@@ -827,7 +834,7 @@ BREAKS = (
         ("tests/flows/runbooks/test_customers.py::test_a_customer_that_is_no_row_is_a_dead_letter_that_names_the_table_and_not_the_value",),
     ),
     Break(
-        "customers: each has a connection and a token of its own",
+        "customers: each has its own connection and token",
         "worker/integrations/pool.py",
         "    return integration.name, integration.customer\n",
         '    return integration.name, ""\n',
@@ -841,7 +848,7 @@ BREAKS = (
         ("tests/flows/runbooks/test_customers.py::test_a_login_sends_the_credentials_of_its_own_customer_also_where_a_step_calls_it",),
     ),
     Break(
-        "customers: one whose API hangs takes only its own places",
+        "customers: a customer whose API hangs takes only its own places",
         "worker/integrations/customers.py",
         "            if left <= 0:\n                return False\n",
         "            if left <= 0:\n                left = 3600.0\n",
@@ -941,7 +948,7 @@ BREAKS = (
         ("tests/flows/control/test_reloading.py::test_a_webhook_and_a_transform_take_the_content_that_their_secret_files_have_now",),
     ),
     Break(
-        "what is too large and tells of deaths is read alone, and stops no ordered route",
+        "a message that is too large and has `x-death` is read alone, and stops no ordered route",
         "worker/flows/ordered/intake.py",
         "            if self._unread.is_buried_as_copy(delivery):\n",
         "            if False:\n",

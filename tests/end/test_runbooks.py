@@ -174,7 +174,7 @@ async def test_a_step_that_went_out_twice_since_its_confirm_was_lost_is_taken_on
         proxy.release()
         await worker.logged("broker.lost")
         await worker.logged("message.done", detail="the run is done")
-        await worker.logged("message.skipped", detail="a copy of a step that is taken already")
+        await worker.logged("message.skipped", detail="another copy of this step is done or under way")
         await other.settles(RUN)
     assert [call.method for call in api.calls] == ["POST", "PUT"]
     assert await other.depth(dead_queue(RUN)) == 0
@@ -190,7 +190,7 @@ async def test_a_step_that_is_delivered_again_after_it_was_finished_is_not_repea
         second = await stage.start(name="second")
         await second.logged("message.done", detail="the run is done")
         await first.kill()
-        await second.logged("message.skipped", detail="a copy of a step that is taken already")
+        await second.logged("message.skipped", detail="another copy of this step is done or under way")
     await other.settles(RUN)
     assert [call.method for call in api.calls] == ["POST", "PUT"]
     assert await other.depth(dead_queue(RUN)) == 0

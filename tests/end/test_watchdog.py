@@ -94,7 +94,7 @@ async def test_a_consumer_that_gets_nothing_though_messages_wait_is_made_anew_an
         for number in range(6):
             await other.send({"payload": {"inventory_number": f"SN-{number}"}})
         await worker.until(lambda: not worker.service.health.parts["publisher erp"].ok)
-        assert "ready in assets, and none is handed out" in worker.service.health.parts["publisher erp"].detail
+        assert "ready in assets, and the broker delivers none" in worker.service.health.parts["publisher erp"].detail
         proxy.watch = None
         await came(halo, 6)
         assert made(halo) == [f"SN-{number}" for number in range(6)]

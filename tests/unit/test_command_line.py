@@ -107,7 +107,7 @@ def test_a_failure_that_nobody_foresaw_ends_with_1_and_one_line_without_secrets(
     service(raising(KeyError(f"amqp://u:{PLANTED}@h/")))
     code, _, told = command("run")
     assert code == 1
-    assert told == "halo-worker: this should not have happened: KeyError: 'amqp://***@h/' (set WORKER_LOG_LEVEL=debug for the traceback)\n"
+    assert told == "halo-worker: unexpected error: KeyError: 'amqp://***@h/' (set WORKER_LOG_LEVEL=debug for the traceback)\n"
 
 
 def test_of_a_group_of_failures_the_first_that_is_in_it_is_named_without_secrets(command, service):

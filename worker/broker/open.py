@@ -31,7 +31,7 @@ async def open_broker(
     """
     if url.startswith(MEMORY):
         if server is None:
-            raise BrokerUnreachable("memory:// lives within one process: nothing here holds its server")
+            raise BrokerUnreachable("memory:// exists within one process, and this process has no such broker")
         async with memory.attach(server, name) as embedded:
             yield embedded
         return

@@ -96,7 +96,7 @@ class BackfillDesk(Desk):
 
         def successor(baton: Baton | None) -> Baton:
             if baton is None:
-                raise CannotBackfill(f"the baton of {self.route.name} is away for longer than a turn: `halo-worker cursor show {self.route.name}` says more")
+                raise CannotBackfill(f"the baton of {self.route.name} has been missing for longer than a turn: see `halo-worker cursor show {self.route.name}`")
             made.append(change(Backfill.of(baton.backfill)))
             return replace(baton, backfill=made[-1].as_object())
 
@@ -112,7 +112,7 @@ class BackfillDesk(Desk):
             if status.baton is not None or not status.bootstrapped:
                 return None if status.baton is None else Backfill.of(status.baton.backfill)
             if clock.monotonic() >= until:
-                raise CannotBackfill(f"the baton of {self.route.name} is away for longer than a turn: `halo-worker cursor show {self.route.name}` says more")
+                raise CannotBackfill(f"the baton of {self.route.name} has been missing for longer than a turn: see `halo-worker cursor show {self.route.name}`")
             await clock.sleep(LOOK)
 
     async def _follow(self, broker: Broker, *, as_json: bool) -> int:

@@ -86,7 +86,7 @@ def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool)
 
 
 def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
-    """Start the subscriber as on its first day. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
+    """Start the subscriber as at its first poll. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
     desk = Desk(environment, name)
     start = desk.route.start
     since = start if isinstance(start, datetime) else None
@@ -237,14 +237,14 @@ def told_moved(baton: Baton) -> str:
 
 def first_day(route: Subscriber) -> str:
     if route.changes == "all":
-        return "it starts as on the first day"
+        return "it starts as at its first poll"
     match route.start:
         case "now":
-            return "it starts as on the first day: the next scan learns what is there and publishes nothing (`start: now`)"
+            return "it starts as at its first poll: the next scan learns what is there and publishes nothing (`start: now`)"
         case "beginning":
-            return "it starts as on the first day: every record is published again (`start: beginning`)"
+            return "it starts as at its first poll: every record is published again (`start: beginning`)"
         case moment:
-            return f"it starts as on the first day: what was updated since {stamp(moment)} is published again"
+            return f"it starts as at its first poll: what was updated since {stamp(moment)} is published again"
 
 
 def described(route: Subscriber, status: BatonStatus, longest: float) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def described(route: Subscriber, status: BatonStatus, longest: float) -> dict[st
     if baton is None:
         return {
             "subscriber": route.name,
-            "state": f"polling: a replica holds the baton for its turn. Look again after the turn. If it is away for more than "
+            "state": f"polling: a replica holds the baton for its turn. Look again after the turn. If it does not return within "
             f"{format_duration(round(longest))}, it is gone: use `cursor set` or `cursor reset`",
         }
     at = {name: stamp(datetime.fromtimestamp(value, UTC)) if value else "never" for name, value in (("polled", baton.polled), ("due", baton.due))}

@@ -45,7 +45,7 @@ def cursor_rewind(
 
 @cursor.command("reset")
 def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
-    """Start as on the first day."""
+    """Start again as at the first poll."""
     from worker.cli.cursor import reset
 
     return reset(name, os.environ, dry_run=dry_run)

@@ -245,7 +245,7 @@ def tell_unexpected(error: Exception) -> None:
     if debug:
         errors().print(redact_text("".join(traceback.format_exception(error))), soft_wrap=True)
     hint = "" if debug else " (set WORKER_LOG_LEVEL=debug for the traceback)"
-    errors().print(f"halo-worker: this should not have happened: {redact_text(first_cause(error))}{hint}", soft_wrap=True)
+    errors().print(f"halo-worker: unexpected error: {redact_text(first_cause(error))}{hint}", soft_wrap=True)
 
 
 def first_cause(error: Exception) -> str:

@@ -51,7 +51,7 @@ def trace(
     record: Annotated[str | None, typer.Argument(metavar="ID", help="The id of the record; a key of several members as 7/3.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Tell what happened to one record or one message: seen in a poll, published, received, written, dead-lettered, replayed.
+    """Show what happened to one record or one message: seen in a poll, published, received, written, dead-lettered, replayed.
 
     Reads the stream halo.trace, which workers keep unless WORKER_TRACE is off. Exit code 1: nothing is known of it.
     """
@@ -63,7 +63,7 @@ def trace(
 def doctor(as_json: AsJson = False) -> int:
     """Check from outside that the worker can run: Halo, its token and scopes, each list, the broker and its queues, the public port.
 
-    Writes nothing to Halo. Tells what was tried, and a remedy for each failure. Exit code 1: a check failed.
+    Writes nothing to Halo. Prints what it tried, and a remedy for each failure. Exit code 1: a check failed.
     """
     from worker.cli.doctor import doctor as examine
 

@@ -87,7 +87,7 @@ def address_of(text: str) -> URL:
 def require_loopback(host: str) -> None:
     """Require a loopback address: a program that reaches the recorder reaches the real Halo with the credentials that pass through it. Raises `ConfigError`."""
     if not is_loopback(host):
-        raise ConfigError([Problem("--host", 0, 0, f"{host!r} lets other machines in: a recorder listens on this machine only, such as 127.0.0.1")])
+        raise ConfigError([Problem("--host", 0, 0, f"{host!r} is reachable from other machines: a recorder listens on this machine only, such as 127.0.0.1")])
 
 
 def is_loopback(host: str) -> bool:

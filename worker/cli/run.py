@@ -80,7 +80,7 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
         if worker.routes.warnings:
             logger.warning("routes.warned", warnings=len(worker.routes.warnings), note="halo-worker check shows them")
         if embedded:
-            logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
+            logger.warning("broker.embedded", note="memory:// exists in this process only: everything in it is lost when it ends")
         shorten_pauses()
         desk = PageDesk(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
         token = None if settings.admin_token is None else settings.admin_token.get_secret_value()

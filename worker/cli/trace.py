@@ -68,7 +68,7 @@ async def batches_of(broker: Broker, codec: HeaderCodec) -> list[bytes]:
     try:
         return await read_notes(broker, codec)
     except TimeoutError:
-        raise WorkerError("the stream halo.trace could not be read in a minute: is the broker well?") from None
+        raise WorkerError("the stream halo.trace could not be read in a minute: check the broker with `halo-worker doctor`") from None
 
 
 def note_object(note: Told) -> dict[str, Any]:

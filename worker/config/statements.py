@@ -98,7 +98,7 @@ def mistakes(text: str, cursor: str | None) -> Iterator[str]:
     if order is not None and top is None and OFFSET.search(outer) is None:
         yield "ORDER BY needs TOP or OFFSET, since Halo runs the statement inside another one: write `SELECT TOP 5000 …`"
     if top is not None and top > MAX_ROWS:
-        yield f"Halo answers at most {MAX_ROWS:,} rows of a report, so TOP {top} would be cut without a word: write TOP {MAX_ROWS} or fewer"
+        yield f"Halo answers at most {MAX_ROWS:,} rows of a report, so TOP {top} would be cut without an error: write TOP {MAX_ROWS} or fewer"
     if top == 0:
         yield "the statement asks for 0 rows"
     yield from cursor_mistakes(statement, cursor, order)

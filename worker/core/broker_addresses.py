@@ -53,7 +53,7 @@ def of_one_cluster(urls: list[URL]) -> str | None:
     if not others:
         return None
     if any(url.scheme == "memory" for url in urls):
-        return "memory:// lives within one process and has no other address"
+        return "memory:// exists within one process and has no other address"
     for number, url in enumerate(others, 2):
         which = f"addresses 1 and {number}"
         if virtual_host(url) != virtual_host(first):

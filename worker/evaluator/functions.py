@@ -83,13 +83,13 @@ class Functions:
             raise self._failed(f"$date: {wrong}")
         if milliseconds is None:
             shown = f" '{picture[:MAX_REASON]}'" if picture in self._literals else ""
-            raise self._failed(f"$date was given a text that is not of its picture{shown}")
+            raise self._failed(f"$date was given a text that does not fit its picture{shown}")
         try:
             moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
         except (ValueError, OverflowError, OSError):
             raise self._failed("$date was given a year that is not possible") from None
         if moment.year < FIRST_YEAR:
-            raise self._failed("$date was given a year of fewer than four digits: which century is meant cannot be told")
+            raise self._failed("$date was given a year of fewer than four digits: the century is ambiguous")
         return [iso_text(moment, has_time(picture))]
 
     def table(self, name: Any, key: Any, has_default: Any, default: Any) -> list[Any]:

@@ -55,7 +55,7 @@ async def discover(client: Client, send: Send) -> TokenAddress | NoToken:
     if not info:
         what = "a web page" if result.is_page else f"status {result.status}"
         passing = result.status == HTTPStatus.TOO_MANY_REQUESTS or result.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        reason = f"no token: {place} does not tell where tokens are given (it answered with {what}): check url, or set token_url"
+        reason = f"no token: {place} names no token endpoint (it answered with {what}): check url, or set token_url"
         return NoToken(reason, TokenErrorKind.UNREACHABLE if passing else TokenErrorKind.UNUSABLE)
     address = info["auth_url"].rstrip("/")
     if not _usable(address, client):

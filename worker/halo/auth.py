@@ -137,7 +137,7 @@ class AuthManager:
     async def _await_floor(self) -> None:
         wait = self._after_rejection.until - self._clock.monotonic()
         if wait > 0:
-            log.warning("token.rejected", client=self._name, reason="tokens are rejected that were just given", retry_in=round(wait))
+            log.warning("token.rejected", client=self._name, reason="Halo rejects tokens that it has just issued", retry_in=round(wait))
             await self._clock.sleep(wait)
         self._after_rejection.raise_from(self._clock.monotonic())
 

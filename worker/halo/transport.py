@@ -263,7 +263,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int, encoding: str) -> 
         response.close()
         return None, str(error)
     except TimeoutError:
-        return None, "the answer did not come to its end in time"
+        return None, "the answer was not complete in time"
     except NETWORK_ERRORS:
         return None, "the answer was cut off"
     return b"".join(chunks), ""

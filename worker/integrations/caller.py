@@ -196,7 +196,7 @@ class IntegrationSlot:
 
     async def _further(self, call: Call) -> tuple[Exchange, Answer | Failure]:
         left = self.caller.remaining(self.method, self.authorized, self.started)
-        late = Failure("its pages did not come to their end in time: raise `timeout` of the method", sent=True)
+        late = Failure("its pages were not complete in time: raise `timeout` of the method", sent=True)
         if left <= 0:
             return await self.caller.answered(self.connection, self.method, late, self.started), late
         async with self.authorization.reserve(replace(call, timeout=left), "") as authorized:

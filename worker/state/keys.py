@@ -34,7 +34,7 @@ async def _make(broker: Broker) -> None:
     if made_before:
         if await _first(broker):  # another replica made it meanwhile
             return
-        reason = f"{KEYS} is empty: it was purged or deleted. A new key is made; what the worker wrote on waiting messages is not believed any more"
+        reason = f"{KEYS} is empty: it was purged or deleted. A new key is made; headers that the worker wrote on waiting messages are no longer trusted"
         logger.error("key.lost", queue=KEYS, reason=reason)
     await broker.publish(Message(secret(KEY_BYTES), content_type="application/octet-stream"), routing_key=KEYS)
     await broker.declare(Topology(queues=(browsed(KEYS_MADE),)))

@@ -119,7 +119,7 @@ class KnownStream:
                     break
                 if mark in came:
                     return
-        raise ChannelLost(f"the stream {self._stream} did not hand out all that is stored in it; it is read again")
+        raise ChannelLost(f"the stream {self._stream} did not deliver all that is stored in it; it is read again")
 
 
 def unrolled(chain: Mapping[str, dict[str, Any]], last: str) -> list[dict[str, Any]]:

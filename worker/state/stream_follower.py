@@ -193,7 +193,7 @@ class StreamFollower:
         if longest < SILENCE:
             return
         self._silences += 1
-        why = f"the stream {self._stream} does not hand out what was stored in it {longest:.0f} s ago"
+        why = f"the stream {self._stream} does not deliver what was stored in it {longest:.0f} s ago"
         if self._silences > 1:
             broker.lose(why)
         raise ChannelLost(f"{why}; it is read again")

@@ -155,7 +155,9 @@ class StreamLedger:
     def _refuse(self, delivery: Delivery) -> None:
         """Ignore a claim from the future: it would hold for longer than any of ours."""
         self._metrics.refused_state.labels("claim").inc()
-        logger.error("claim.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
+        logger.error(
+            "claim.refused", offset=delivery.offset, reason="its time lies in the future: no worker wrote it, or a clock is wrong by more than an hour"
+        )
 
     def close(self, why: str) -> None:
         """Fail every waiting caller: the stream is not read any more."""

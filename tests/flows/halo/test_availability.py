@@ -158,9 +158,9 @@ async def test_many_that_fail_together_share_one_probe(connect, halo, post):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda: web.Response(text="<html>", content_type="text/html"), "does not tell where tokens are given (it answered with a web page)"),
+        (lambda: web.Response(text="<html>", content_type="text/html"), "names no token endpoint (it answered with a web page)"),
         (lambda: web.Response(status=404), "it answered with status 404"),
-        (lambda: web.json_response({"tenant_id": "acme"}), "does not tell where tokens are given"),
+        (lambda: web.json_response({"tenant_id": "acme"}), "names no token endpoint"),
         (lambda: web.json_response({"auth_url": "ftp://halo/auth"}), "not safe to use"),
         (lambda: web.json_response({"auth_url": "/auth"}), "not safe to use"),
     ],

@@ -119,7 +119,7 @@ async def test_a_byte_now_and_then_does_not_go_on_for_ever(connect, halo, get):
 
     execute(halo, drip)
     exchange = await get(await connect(timeout=0.5))
-    assert (exchange.fate, exchange.reason) == (Fate.DONE_UNREAD, "Halo answered 200, but the answer did not come to its end in time")
+    assert (exchange.fate, exchange.reason) == (Fate.DONE_UNREAD, "Halo answered 200, but the answer was not complete in time")
 
 
 async def test_36_megabytes_are_read(connect, halo, get):

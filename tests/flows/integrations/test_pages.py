@@ -176,7 +176,7 @@ async def test_all_pages_together_have_the_time_of_the_method(rows, lists, api):
 
     exchange = await (await rows(way(link=True), clock=Slow()))()
     assert exchange.fate is Fate.AMBIGUOUS
-    assert "did not come to their end in time" in exchange.reason
+    assert "were not complete in time" in exchange.reason
 
 
 async def test_a_token_that_is_refused_in_the_middle_begins_the_list_again_once(rows, lists, api):

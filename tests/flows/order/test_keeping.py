@@ -173,7 +173,7 @@ async def test_a_message_that_was_started_too_often_without_an_end_is_buried_as_
     assert applied(halo) == {1: [1]}
     letter = await job.other.take("assets.dead")
     assert letter.headers["dead-class"] == "crashed"
-    assert letter.headers["dead-reason"] == "started 21 times without ever coming to an end"
+    assert letter.headers["dead-reason"] == "started 21 times and never ended"
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -263,6 +263,6 @@ async def test_a_run_that_outgrows_what_can_travel_is_buried_at_the_step_that_di
     await scene.begin()
     letter = await scene.letter()
     assert letter.headers["dead-class"] == "transform"
-    assert "bytes; at most 16,777,216 can travel" in letter.headers["dead-reason"]
+    assert "bytes; at most 16,777,216 are allowed" in letter.headers["dead-reason"]
     assert Run.read(letter.message.body).step == "ask"
     assert len(api.calls) == 1

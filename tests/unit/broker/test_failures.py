@@ -50,7 +50,7 @@ async def test_a_lost_connection_is_told_in_words_and_not_as_an_exception_of_pyt
     for end, told in (
         (ConnectionResetError(104, "Connection reset by peer"), "the connection broke (Connection reset by peer)"),
         (OSError(113, "No route to host"), "the connection broke (No route to host)"),
-        (asyncio.IncompleteReadError(b"", 1), "the broker, or a proxy before it, closed the connection without a word"),
+        (asyncio.IncompleteReadError(b"", 1), "the broker, or a proxy before it, closed the connection without a reason"),
     ):
         reader = FrameReceiver(Broken(end))
         with pytest.raises(AMQPConnectionError) as lost:

@@ -42,7 +42,7 @@ def test_the_addresses_keep_their_order_and_lose_the_spaces_around_them():
         (f"amqp://u:{PLANTED}@a,b", f"address 2 of 2: it is not an address; {COMMA}"),
         (f"amqp://u:{PLANTED}@a,http://u:{PLANTED}@b", "address 2 of 2: it is not an address of a broker; valid are amqp://"),
         (f"amqp://u:{PLANTED}@a,amqp://u:x@{PLANTED}@b", "address 2 of 2: its user name or password is not percent-encoded: "),
-        (f"amqp://u:{PLANTED}@a,memory://", "memory:// lives within one process and has no other address"),
+        (f"amqp://u:{PLANTED}@a,memory://", "memory:// exists within one process and has no other address"),
         (f"amqp://u:{PLANTED}@a/v,amqp://u:{PLANTED}@b/w", "addresses 1 and 2 name different virtual hosts; "),
         (f"amqp://u:{PLANTED}@a,amqp://u:{PLANTED}@b/v", "addresses 1 and 2 name different virtual hosts; "),
         (f"amqp://u:{PLANTED}@a,amqp://u:{PLANTED}@b,amqp://u:other{PLANTED}@c", "addresses 1 and 3 have different users or passwords; "),

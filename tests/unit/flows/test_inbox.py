@@ -142,7 +142,7 @@ async def test_a_message_that_the_filter_leaves_out_holds_no_key():
 @pytest.mark.parametrize("nothing", [None, ""])
 async def test_a_message_without_a_key_is_buried_and_never_silently_sent(nothing: Any):
     refused = await handled(message("m1", nothing), Ledger())
-    assert refused == Refused(DeadClass.TRANSFORM, "`once` yields nothing for this message: whether it was sent before cannot be told")
+    assert refused == Refused(DeadClass.TRANSFORM, "`once` yields nothing for this message, so the worker cannot know whether it was sent before")
 
 
 async def test_a_message_whose_key_fails_is_buried_with_what_the_expression_said():

@@ -189,7 +189,7 @@ async def test_a_redelivered_create_of_which_nothing_is_remembered_is_parked_whe
     refused = await handled(halo, redelivered=True)
     assert isinstance(refused, Refused)
     assert (refused.dead_class, halo.requests) == (DeadClass.IN_DOUBT, [])
-    assert "it cannot be known whether it was sent" in refused.reason
+    assert "the worker cannot know whether it was sent" in refused.reason
 
 
 async def test_a_redelivered_create_is_looked_for_and_sent_when_it_is_not_there_and_nobody_began_it():

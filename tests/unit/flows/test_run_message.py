@@ -120,7 +120,7 @@ def test_an_answer_too_large_to_travel_stays_behind(monkeypatch: pytest.MonkeyPa
 
 def test_a_run_too_large_to_travel_is_told_without_its_content(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(run_message, "MAX_BYTES", 500)
-    with pytest.raises(Undecodable, match=r"has 6\d\d bytes; at most 500 can travel"):
+    with pytest.raises(Undecodable, match=r"has 6\d\d bytes; at most 500 are allowed"):
         replace(whole, variables={"A": "x" * 450}).message()
 
 

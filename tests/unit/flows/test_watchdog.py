@@ -61,7 +61,7 @@ async def test_an_idle_queue_is_asked_about_at_most_once_a_minute_or_so():
 
 async def test_messages_that_wait_while_none_comes_are_told_at_the_second_look():
     ended, asked, _ = await watch(repeat(3))
-    assert ended == "3 messages ready in q, and none is handed out to this consumer"
+    assert ended == "3 messages ready in q, and the broker delivers none to this consumer"
     assert len(asked) == 2
     assert asked[1] <= 2 * LOOK_EVERY
 
@@ -69,7 +69,7 @@ async def test_messages_that_wait_while_none_comes_are_told_at_the_second_look()
 async def test_a_queue_that_was_empty_for_long_is_looked_at_soon_again_once_a_message_waits():
     depths = iter([0] * 20 + [1, 1])
     ended, asked, _ = await watch(depths)
-    assert ended == "1 message ready in q, and none is handed out to this consumer"
+    assert ended == "1 message ready in q, and the broker delivers none to this consumer"
     assert asked[-1] - asked[-2] <= LOOK_EVERY
 
 

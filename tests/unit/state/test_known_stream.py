@@ -139,7 +139,7 @@ async def test_a_stream_that_keeps_back_what_it_holds_is_not_taken_for_lost(decl
     """A subscriber that starts anew would lose changes in silence."""
     known = knowing(3)
     ref = await KnownStream(declared, "tickets").save(KnownRef(), known, seen=None, scan_ended=True)
-    with pytest.raises(ChannelLost, match="did not hand out all"):
+    with pytest.raises(ChannelLost, match="did not deliver all"):
         await KnownStream(Silent(declared, consumers), "tickets").load(ref)  # type: ignore[arg-type]
     assert await KnownStream(declared, "tickets").load(ref) == known
 

@@ -22,14 +22,14 @@ from worker.state.stream_follower import open_stream
 
 PERMISSIONS = "give the user the rights that `halo-worker permissions --ctl` prints"
 REACH = (
-    ("refuses the user", "correct user and password in WORKER_AMQP_URL (percent-encoded); RabbitMQ lets `guest` in from its own host only"),
+    ("refuses the user", "correct user and password in WORKER_AMQP_URL (percent-encoded); RabbitMQ accepts `guest` from its own host only"),
     ("virtual host", "create the virtual host and give the user rights there, or correct the path of WORKER_AMQP_URL (/ is written %2F)"),
     ("too old", "update RabbitMQ to 3.10 or newer"),
     ("cannot be resolved", "correct the host in WORKER_AMQP_URL; a container may need a `dns` setting of its own"),
-    ("in time", "open the way to this host and port in the firewall"),
+    ("in time", "allow this host and port in the firewall"),
     ("certificate", "mount the PEM files that WORKER_AMQP_URL names (cafile, certfile, keyfile), with the authority that signed the broker's certificate"),
 )
-OTHERWISE = "check host and port of WORKER_AMQP_URL (5672, amqps: 5671), the way there, and whether RabbitMQ runs"
+OTHERWISE = "check host and port of WORKER_AMQP_URL (5672, amqps: 5671), the network between, and whether RabbitMQ runs"
 
 
 async def broker_checks(settings: Settings, routes: Routes) -> AsyncIterator[Check]:

@@ -104,7 +104,7 @@ async def readable(session: ClientSession, route: Publisher, about: Subject) -> 
     what, entity = f"publisher {route.name}", route.operation.entity
     operation: Operation | None = load().methods_of(entity).get("GET")
     if operation is None or operation.path_parameters or operation.listing is None:
-        return about.unknown(what, f"look for a list of {entity}", "it has none: whether it can be read cannot be told")
+        return about.unknown(what, f"look for a list of {entity}", "it has none, so no read was tried")
     few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if operation.listing.paged else {"count": "1"}
     return await answered(session, what, build_request(operation, {}, {}), few, about)
 
@@ -113,9 +113,9 @@ def writable(session: ClientSession, route: Publisher, about: Subject) -> Iterat
     """Check from the scopes whether the client may write. This writes nothing."""
     tried = f"look for a scope that may write {route.operation.entity}, without writing"
     if session.scopes is None:
-        yield about.unknown(f"{route.name} writes", tried, "Halo does not tell the scopes of the token")
+        yield about.unknown(f"{route.name} writes", tried, "Halo does not name the scopes of the token")
     elif session.scopes & WHOLE or any(scope.startswith("edit") for scope in session.scopes):
-        yield about.good(f"{route.name} writes", tried, "the token has one; whether the agent's role may is seen at the first write")
+        yield about.good(f"{route.name} writes", tried, "the token has one; only the first write shows whether the agent's role may")
     else:
         fix = "add a scope such as edit:assets to the API application and to `scopes` of the client"
         yield about.failed(f"{route.name} writes", tried, "no scope of the token may write", fix)

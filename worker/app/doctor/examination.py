@@ -83,5 +83,5 @@ async def openapi(client: Client, about: Subject) -> Check:
     absent = sum(each.change == "removed" for each in found)
     command = f"halo-worker catalogue compare {client.url or api_address(client)} --client {client.name}"
     return about.warning(
-        "openapi", tried, f"{len(found)} differences, {absent} of them absent in the tenant", f"run `{command}`: it tells whether the routes use any"
+        "openapi", tried, f"{len(found)} differences, {absent} of them absent in the tenant", f"run `{command}`: it shows whether the routes use any"
     )

@@ -37,7 +37,7 @@ REFUSED_FIX = {
 }
 FIX = {
     TokenErrorKind.REFUSED: "check the API application in Halo, `auth` and `tenant` of the client",
-    TokenErrorKind.UNREACHABLE: "check `url` and `token_url`, the way out of this machine, and whether Halo is up",
+    TokenErrorKind.UNREACHABLE: "check `url` and `token_url`, the outgoing connections of this machine, and whether Halo is up",
     TokenErrorKind.UNUSABLE: "set `token_url` of the client to the authorisation server of Halo, which usually ends in /auth/token",
 }
 
@@ -66,7 +66,7 @@ class ClientSession:
 async def token_checks(session: ClientSession, about: Subject) -> AsyncIterator[Check]:
     """Check the token address, and fetch one token. `session.token` stays empty after a failure."""
     client = session.client
-    tried = "ask Halo's /api/authinfo where tokens are given" if client.token_url is None else "read token_url"
+    tried = "ask Halo's /api/authinfo for the token endpoint" if client.token_url is None else "read token_url"
     found = await discover(client, session.send) if client.token_url is None else token_address(client.token_url, client.tenant)
     if isinstance(found, NoToken):
         yield about.failed("discovery", tried, found.reason.removeprefix("no token: "), FIX[found.trouble])
@@ -86,7 +86,7 @@ async def grant(session: ClientSession, about: Subject, address: TokenAddress) -
     result = read_answer(answer, client.grant, address.place)
     if isinstance(result, Granted):
         session.token, session.scopes = result.value, result.scopes
-        life = "its life is not told: it is renewed every minute" if result.life is None else f"good for {result.life:.0f} s"
+        life = "the answer names no lifetime: the worker renews it every minute" if result.life is None else f"good for {result.life:.0f} s"
         return about.good("token", tried, life)
     return about.failed("token", tried, result.reason.removeprefix("no token: "), REFUSED_FIX.get(result.code, FIX[result.trouble]))
 
@@ -96,7 +96,7 @@ def scopes(session: ClientSession, about: Subject) -> Check:
     wanted, given = frozenset(session.client.grant.scopes), session.scopes
     tried = f"compare the token's scopes with {', '.join(sorted(wanted)) or 'none'}"
     if given is None:
-        return about.unknown("scopes", tried, "Halo does not tell them: the reads below show what they allow")
+        return about.unknown("scopes", tried, "Halo does not name them: the reads below show what they allow")
     if lacking := sorted(wanted - given):
         fix = "grant them to the API application in Halo (Permissions), or leave them out of `scopes`"
         return about.failed("scopes", tried, f"not granted: {', '.join(lacking)}; granted: {', '.join(sorted(given)) or 'none'}", fix)

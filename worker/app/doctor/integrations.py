@@ -26,7 +26,7 @@ AT_ONCE = 10  # customers
 SENT_AS_IT_IS = ("basic", "bearer", "api_key")
 FIX = {
     TokenErrorKind.REFUSED: "check the credentials under `auth` of the integration, and what its API allows them",
-    TokenErrorKind.UNREACHABLE: "check `token_url` or `base_url`, `proxy` and the way out of this machine, and whether the API is up",
+    TokenErrorKind.UNREACHABLE: "check `token_url` or `base_url`, `proxy`, the outgoing connections of this machine, and whether the API is up",
     TokenErrorKind.UNUSABLE: "check `auth` of the integration: the address, and where the answer holds the token",
 }
 

@@ -42,7 +42,7 @@ async def management_checks(settings: Settings, queues: Collection[str]) -> Asyn
         yield about.unknown(
             "cluster",
             tried,
-            "nodes, members and policies cannot be told",
+            "nodes, members and policies are not checked",
             "set WORKER_MANAGEMENT_URL to the management API, with a user who has the tag monitoring",
         )
         return

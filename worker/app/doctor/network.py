@@ -79,18 +79,22 @@ async def certificate(endpoint: Endpoint, about: Subject, host: str, port: int, 
             _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         fix = f"let `ca_file` of the {owner.partition(' ')[0]} name a PEM file with the authority that signed it; where the name differs, correct `{member}`"
-        return about.failed("tls", tried, f"the certificate is not believed: {error.verify_message}", fix)
+        return about.failed("tls", tried, f"the certificate is not trusted: {error.verify_message}", fix)
     except ssl.SSLError as error:
         return about.failed(
-            "tls", tried, f"no TLS: {error.reason or 'the server does not speak it'}", f"check the port of `{member}`, or a firewall that takes TLS apart"
+            "tls", tried, f"no TLS: {error.reason or 'the server does not speak it'}", f"check the port of `{member}`, or a firewall that intercepts TLS"
         )
     except TimeoutError:
-        return about.failed("tls", tried, f"no connection within {WITHIN:.0f} s", "open the way out to this host and port in the firewall, or set `proxy`")
+        return about.failed(
+            "tls", tried, f"no connection within {WITHIN:.0f} s", "allow outgoing connections to this host and port in the firewall, or set `proxy`"
+        )
     except OSError as error:
-        return about.failed("tls", tried, f"no connection: {(error.strerror or 'refused').lower()}", "open the way out to this host and port, or set `proxy`")
+        return about.failed(
+            "tls", tried, f"no connection: {(error.strerror or 'refused').lower()}", "allow outgoing connections to this host and port, or set `proxy`"
+        )
     ends = (writer.get_extra_info("peercert") or {}).get("notAfter")
     writer.close()
     days = int((ssl.cert_time_to_seconds(ends) - clock.now()) // DAY) if ends else SOON
     if days < SOON:
         return about.warning("tls", tried, f"the certificate ends in {days} days", "have it renewed")
-    return about.good("tls", tried, f"believed, {days} days left")
+    return about.good("tls", tried, f"trusted, {days} days left")

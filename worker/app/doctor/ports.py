@@ -54,5 +54,5 @@ def cannot_listen(host: str, port: int) -> str:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind((host, port))
     except OSError as error:
-        return f"it cannot be had: {(error.strerror or 'unknown reason').lower()}"
+        return f"the port is not available: {(error.strerror or 'unknown reason').lower()}"
     return ""

@@ -129,7 +129,7 @@ class MemoryChannel:
                 held.queue.rejected(held.entry)
 
     async def _let_go(self, tag: int) -> Held | None:
-        await self._turn("the channel was lost before the message was acknowledged; the broker hands it out again")
+        await self._turn("the channel was lost before the message was acknowledged; the broker delivers it again")
         held = self._held.pop(tag, None)
         if held is None:
             self.close(f"delivery {tag} was acknowledged twice")

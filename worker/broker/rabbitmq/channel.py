@@ -128,7 +128,7 @@ class RabbitChannel:
         """
         if self._link.write_at_once(Basic.Ack(tag, multiple), self._methods):
             return
-        with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
+        with translated("the channel was lost before the message was acknowledged; the broker delivers it again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_ack(tag, multiple=multiple)
 
@@ -143,7 +143,7 @@ class RabbitChannel:
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
         """Reject a delivery, for `Delivery.reject` and `Delivery.give_back`."""
-        with translated("the channel was lost before the message was given back; the broker hands it out again"):
+        with translated("the channel was lost before the message was given back; the broker delivers it again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_reject(tag, requeue=requeue)
 

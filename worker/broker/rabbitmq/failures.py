@@ -52,7 +52,7 @@ def socket_end(error: object) -> str | None:
         case ssl.SSLError() | TimeoutError() | socket.gaierror():
             return None
         case asyncio.IncompleteReadError():
-            return "the broker, or a proxy before it, closed the connection without a word"
+            return "the broker, or a proxy before it, closed the connection without a reason"
         case OSError(errno=int()):
             return f"the connection broke ({error.strerror})"
         case _:
@@ -163,7 +163,7 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
             why = tls_trouble(cause)
         case ConnectionResetError() | EOFError():
             # over TLS 1.3 the connection also ends like this when the broker refuses our certificate and the reset overtakes the alert
-            other = "wants a certificate of ours (certfile and keyfile in its address)" if url.scheme == "amqps" else "speaks TLS there (amqps)"
+            other = "requires a client certificate (certfile and keyfile in its address)" if url.scheme == "amqps" else "speaks TLS there (amqps)"
             why = f"it closed the connection: it is only starting, or {other}"
         case ProbableAuthenticationError() | AuthenticationError():
             why = f"it refuses the user {url.user!r} or the password"
@@ -185,5 +185,5 @@ def tls_trouble(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     if OUR_CERTIFICATE.search(error.reason or ""):
-        return f"it wants a certificate of ours that it accepts ({error.reason}): name one in its address, with certfile and keyfile"
+        return f"it requires a client certificate that it accepts ({error.reason}): name one in its address, with certfile and keyfile"
     return f"TLS failed ({error.reason}): is this its TLS port?"

@@ -271,5 +271,5 @@ async def handled(job: Job) -> Outcome:
 def tell_unproven(route: str, state: DeliveryState) -> None:
     """Warn about the worker's headers that a sender wrote. The worker ignores them, which matters where dead letters are forwarded by hand."""
     if state.unproven:
-        reason = "its sender wrote headers that belong to the worker: they are kept as the sender's, and count for nothing"
+        reason = "its sender wrote headers that belong to the worker: the worker keeps them as the sender's, and ignores them"
         logger.warning("headers.unproven", route=route, message_id=state.message_id, headers=list(state.unproven), reason=reason)

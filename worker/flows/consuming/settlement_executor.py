@@ -148,7 +148,7 @@ def instead(settlement: Settlement, state: DeliveryState, error: Unpublishable) 
         case Bury():
             return replace(settlement, reason=f"{settlement.reason}; {error}")
         case _:
-            reason = f"the step is done, but what comes next cannot travel: {error}"
+            reason = f"the step is done, but its next message cannot be published: {error}"
             return Bury(DeadClass.FAILED, reason, None, state.attempts + 1, doubtful=True)
 
 

@@ -29,6 +29,6 @@ async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[
             suspicion, patience = None, 1 if came else min(LEAST_OFTEN, patience + 1)
             well()
         elif suspicion == before:
-            return f"{depth} message{'' if depth == 1 else 's'} ready in {queue}, and none is handed out to this consumer"
+            return f"{depth} message{'' if depth == 1 else 's'} ready in {queue}, and the broker delivers none to this consumer"
         else:
             suspicion, patience = before, 1

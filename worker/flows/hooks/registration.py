@@ -84,7 +84,7 @@ def plan_registration(hook: Webhook, url: str, present: RegisteredWebhook) -> It
             yield RegistrationCall(f"add the event {event_name(number)} ({number})", "POST", "Notification", payload)
     for row in surplus:
         number_of = str(row.get("eventno"))
-        name = event_name(int(number_of)) if number_of.isdigit() else "of no name"
+        name = event_name(int(number_of)) if number_of.isdigit() else "without a name"
         yield RegistrationCall(f"remove the event {name} ({number_of})", "DELETE", "Notification/{id}", path={"id": row.get("id")}, removes=True)
 
 

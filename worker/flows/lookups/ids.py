@@ -116,7 +116,7 @@ class HaloIds:
         if isinstance(found, RowsUnread):
             raise LookupUnanswered(entity, found.exchange)
         if isinstance(found, TooManyRows):
-            return Listed((), at, f"more than {MOST_PAGES} pages of {entity} come into question: give more members")
+            return Listed((), at, f"more than {MOST_PAGES} pages of {entity} may hold the record: give more members")
         if not found.rows and not found.complete:
             return Listed((), at, f"Halo counts {found.count} rows of {entity} but gives {found.read}")
         return Listed(tuple(kept(row, search) for row in found.rows), at)

@@ -112,7 +112,7 @@ class LaneRunner:
     async def handle(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> Outcome:
         """Run the route's handler. A message whose keys cannot be computed is refused when its turn comes, unless the route's `when` leaves it out."""
         if item.stamp.starts > WORK_LIMIT:
-            return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
+            return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times and never ended")
         work: Callable[[], Awaitable[Outcome]] = partial(self._deps.handler, item, item.state)
         if (refused := entry.keys.refused) is not None:
             deps = self._deps

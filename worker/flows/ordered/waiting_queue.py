@@ -94,7 +94,7 @@ class WaitingQueue:
             raise ChannelLost(f"{self._unread} messages in {self._queue} are too large to be read, so that nothing can be kept in order with them: {REMEDY}")
         if not self._loaded.is_set():
             logger.error(
-                "order.overfull", route=self._route.name, queue=self._queue, reason="more messages than ever should be are in it; their order may suffer"
+                "order.overfull", route=self._route.name, queue=self._queue, reason="it holds more messages than its limit; ordering is no longer guaranteed"
             )
         while self._arrivals:
             self._none.clear()

@@ -254,7 +254,7 @@ class SubscriberFlow:
     async def _known_lost(self, baton: Baton, error: KnownLost) -> Baton:
         now = self._clock.now()
         if self._route.on_lost_cursor == "start":
-            logger.warning("known.lost", route=self._route.name, reason=str(error), then="starts as on the first day")
+            logger.warning("known.lost", route=self._route.name, reason=str(error), then="starts as at its first poll")
             return Baton(epoch=baton.epoch, generation=baton.generation + 1, due=now, backfill=baton.backfill)
         self._alarm(f"{error}; nothing is polled until `halo-worker cursor set|reset {self._route.name}`, or the route says `on_lost_cursor: start`")
         return replace(baton, due=now + self._turn_limit)
@@ -277,7 +277,7 @@ class SubscriberFlow:
             return True
         if self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any replica may hold it
             if self._route.on_lost_cursor == "start" and await restart_baton(broker, self._clock, self._route.name):
-                logger.warning("cursor.lost", route=self._route.name, then="starts as on the first day")
+                logger.warning("cursor.lost", route=self._route.name, then="starts as at its first poll")
                 return True
             self._alarm(
                 "its baton is gone (were its queues purged?): nothing is polled until "

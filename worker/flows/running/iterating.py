@@ -116,7 +116,7 @@ class Iterator:
         """Return the value that the element adds to each variable of `into`, or why the element failed."""
         nothing = dict.fromkeys(each.results)
         if ended.failure is not None or ended.run is None:
-            return nothing, ended.failure or Failure(DeadClass.FAILED.value, "its run brought nothing")
+            return nothing, ended.failure or Failure(DeadClass.FAILED.value, "its run ended without a result")
         if each.into is None:
             return nothing, None
         values = replace(ended.run, callers=(*run.callers, replace(run, callers=(), returned=None))).values()

@@ -108,7 +108,7 @@ class Run:
         """
         body = encode({"v": VERSION} | self.document())
         if len(body) > MAX_BYTES:
-            raise Undecodable(f"the run with its payload and variables has {len(body):,} bytes; at most {MAX_BYTES:,} can travel")
+            raise Undecodable(f"the run with its payload and variables has {len(body):,} bytes; at most {MAX_BYTES:,} are allowed")
         return Message(body, correlation_id=self.root)
 
     def waiting(self) -> Self:

@@ -82,7 +82,7 @@ class RunbookFlow:
             try:
                 claim = await self._ledger.claim(visit_key(run.id, run.visit), state.message_id)
                 if not await self._is_due(run, claim, redelivered=delivery.redelivered):
-                    return Skipped("a copy of a step that is taken already")
+                    return Skipped("another copy of this step is done or under way")
             except BrokerError as error:
                 await self._clock.sleep(PAUSE)
                 return Unsent(f"the step could not be claimed: {error}", counted=False)
@@ -93,7 +93,7 @@ class RunbookFlow:
     def _foreign(self, run: Run) -> Refused | None:
         """Return why this runbook takes no step of this run; None if it does."""
         if run.runbook != self._runbook.name:
-            return Refused(DeadClass.FAILED, "the run is one of another runbook")
+            return Refused(DeadClass.FAILED, "the run belongs to another runbook")
         if run.step is not None and run.step not in self._runbook.steps:
             return Refused(DeadClass.FAILED, f"the runbook has no step {run.step!r} any more")
         return None
@@ -187,7 +187,7 @@ class RunbookFlow:
         if ended.failure is not None or ended.run is None:
             failure = ended.failure
             told = (
-                Refused(DeadClass.FAILED, "its run brought nothing")
+                Refused(DeadClass.FAILED, "its run ended without a result")
                 if failure is None
                 else Refused(DeadClass(failure.dead_class), failure.reason, failure.status)
             )

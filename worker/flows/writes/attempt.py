@@ -33,7 +33,7 @@ class Denial(Enum):
     """Why an attempt may not be made."""
 
     STARTED = "another copy of this message has made this attempt, or is making it"
-    UNKNOWN = "it was delivered before, and it cannot be known whether it was sent"
+    UNKNOWN = "it was delivered before, and the worker cannot know whether it was sent"
     UNCLAIMED = "the attempt could not be claimed"
 
 
@@ -177,7 +177,7 @@ class Attempt:
             return Unsent(denial.value, counted=False)
         if park:
             return Refused(DeadClass.IN_DOUBT, f"{denial.value}, and it cannot be looked up", marks={"doubtful": True})
-        reason = f"{denial.value}: it waits until that must have come to its end"
+        reason = f"{denial.value}: it waits until that attempt must have ended"
         wait = SEND_WITHIN + limit + LIST_LAG
         if self._state.replay and await self._has_ended(wait + CLOCKS):
             wait = 0.0

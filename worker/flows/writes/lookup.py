@@ -84,6 +84,6 @@ def verdict(found: MatchingRows) -> Answer:
     if not ids:
         return NoMatch() if found.complete else Ambiguous(f"Halo counts {found.count} rows for `find` but gives {found.read}")
     if len(ids) > 1:
-        return Ambiguous(f"{len(ids)} records match `find`: which one is meant cannot be told")
+        return Ambiguous(f"{len(ids)} records match `find`, which must match exactly one")
     record_id = next(iter(ids.values()))
     return Match(record_id) if record_id is not None else Ambiguous("the record that matches `find` has no id")

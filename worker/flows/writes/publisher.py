@@ -75,7 +75,7 @@ class PublisherFlow:
     ) -> Outcome:
         """As `_written`, unless another message holds the key."""
         if not key:
-            return Refused(DeadClass.TRANSFORM, "`once` yields nothing for this message: whether it was sent before cannot be told")
+            return Refused(DeadClass.TRANSFORM, "`once` yields nothing for this message, so the worker cannot know whether it was sent before")
         try:
             number = await deduplicator.holder(key, delivery, state)
         except BrokerError as error:
