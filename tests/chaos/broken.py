@@ -462,8 +462,8 @@ BREAKS = (
     Break(
         "Halo's refusals are shown without our secrets",
         "worker/halo/slot.py",
-        "self._without_our_secrets(await self._source.send(replace(call, not_after=until)))",
-        "await self._source.send(replace(call, not_after=until))",
+        "            result = self._without_our_secrets(await self._source.send(",
+        "            result = (await self._source.send(",
         ("tests/flows/halo/test_requests.py::test_a_refusal_that_quotes_what_proves_who_we_are_is_told_without_it",),
     ),
     Break(
