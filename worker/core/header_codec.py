@@ -15,7 +15,7 @@ from typing import Any
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
 from worker.core.entropy import new_id
 from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read, written
-from worker.core.message import NO_HEADERS, Delivery, Message, digest_of
+from worker.core.message import NO_HEADERS, Delivery, Message, digest
 
 VERSION = 1
 COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # every copy for a retry has at least one of them
@@ -36,7 +36,7 @@ class HeaderCodec:
 
     def read(self, delivery: Delivery, home: str | None = None) -> DeliveryState:
         """The state of a delivery; unproven headers are the sender's. `home`: the queue that it belongs to, if it came from another queue."""
-        message, content = delivery.message, digest_of(delivery)
+        message, content = delivery.message, delivery.digest
         proven = self.is_proven(message, home or delivery.queue, content)
         state = state_of(message, content, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, believed=proven)
         return replace(state, redelivered=True) if delivery.redelivered and not state.redelivered else state
@@ -63,7 +63,7 @@ class HeaderCodec:
         kept = {header: value for header, value in sent.items() if not is_reserved(header)}
         displaced = {header: value for header, value in sent.items() if is_reserved(header)}
         own = headers_of(state)
-        proof = self._mac(own, home, state.message_id, message.digest).decode()
+        proof = self._mac(own, home, state.message_id, digest(message.body)).decode()
         return replace(
             message,
             headers=kept | own | ({SENDER: displaced} if displaced else {}) | {MAC: proof},
@@ -78,7 +78,7 @@ class HeaderCodec:
         if not self.key:
             raise NoKey("the key of the headers is not there yet")
         named = message if message.message_id else replace(message, message_id=new_id())
-        return named.with_headers(**{MAC: self._mac(named.headers, home, named.message_id, named.digest).decode()})
+        return named.with_headers(**{MAC: self._mac(named.headers, home, named.message_id, digest(named.body)).decode()})
 
     def _mac(self, headers: Mapping[str, Any], home: str, message_id: str, content: bytes) -> bytes:
         own = {header: value for header, value in headers.items() if is_ours(header) and header not in {MAC, SENDER}}

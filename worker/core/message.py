@@ -33,14 +33,6 @@ class Message:
     content_encoding: str | None = None
     app_id: str | None = None
     priority: int | None = None
-    _digest: bytes = field(default=b"", init=False, repr=False, compare=False)
-
-    @property
-    def digest(self) -> bytes:
-        """The digest of the body. It is computed once: for 16 MB that takes 20 ms."""
-        if not self._digest:
-            object.__setattr__(self, "_digest", digest(self.body))
-        return self._digest
 
     def with_headers(self, **headers: Any) -> Self:
         """A copy whose headers also hold these; underscores in the names become hyphens, None removes a header."""
@@ -117,6 +109,11 @@ class Delivery(Protocol):
         """Set where the body was not kept: `message.body` is then empty."""
         ...
 
+    @property
+    def digest(self) -> bytes:
+        """The digest of its body, kept or not. Compute it once: for 16 MB that takes 20 ms."""
+        ...
+
     async def ack(self) -> None:
         """Acknowledge it: the broker removes it from the queue. Raises `ChannelLost` when its channel is gone: the broker then delivers it again."""
         ...
@@ -146,11 +143,11 @@ def weight_of_value(value: Any) -> int:
     return VALUE_BYTES + (len(value) if isinstance(value, bytes) else 0)
 
 
-def digest_of(delivery: Delivery) -> bytes:
+def digest_of(message: Message, unread: Unread | None) -> bytes:
     """The digest of a delivery's body, kept or not."""
-    return delivery.message.digest if delivery.unread is None else delivery.unread.digest
+    return digest(message.body) if unread is None else unread.digest
 
 
 def identity_of(delivery: Delivery) -> tuple[str, str, bytes]:
     """The identity of a message: queue, id and content. Senders choose ids freely, so an id alone proves nothing."""
-    return delivery.queue, delivery.message.message_id, digest_of(delivery)
+    return delivery.queue, delivery.message.message_id, delivery.digest

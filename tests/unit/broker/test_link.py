@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import nullcontext
+from socket import SHUT_WR, create_server
 from types import SimpleNamespace
 
 import pytest
 from pamqp.commands import Basic
+from yarl import URL
 
 from tests.tools.waiting import SOON
 from worker.broker.rabbitmq import attachment
@@ -308,3 +310,19 @@ def test_nothing_is_written_on_a_channel_that_is_closed_or_that_the_broker_close
 
 def test_a_write_that_finds_the_other_side_gone_does_not_count():
     assert not writing_link(Transport(breaks=True)).write_at_once(Basic.Ack(7), aiormq_channel())
+
+
+async def test_nothing_is_written_once_the_broker_has_closed_its_side_even_if_the_loop_has_not_read_that_yet():
+    socket = module.Socket()
+    with create_server(("127.0.0.1", 0)) as listening:
+        await socket.create(URL(f"amqp://127.0.0.1:{listening.getsockname()[1]}"))
+        broker, _ = listening.accept()
+        link = Link(Connection(Socket(), answers=True), socket)
+        assert link.write_at_once(Basic.Ack(7), aiormq_channel())
+        broker.send(b"the last frame")
+        broker.shutdown(SHUT_WR)
+        assert not link.write_at_once(Basic.Ack(8), aiormq_channel())
+        broker.settimeout(SOON)
+        assert broker.recv(100) == ACK, "the first ack alone"
+        broker.close()
+    socket.tear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 from aiormq.abc import AbstractChannel as Methods
@@ -19,7 +20,7 @@ from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.broker.rabbitmq.properties import to_message, to_properties
 from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, PublishRefused
-from worker.core.message import OURS, Delivery, Keep, Message, Unread
+from worker.core.message import OURS, Delivery, Keep, Message, Unread, digest_of
 from worker.core.ports import OnDelivery
 
 ALL = 0  # the delivery tag that means every delivery so far
@@ -43,6 +44,10 @@ class RabbitDelivery:
     def offset(self) -> int | None:
         offset = self.message.headers.get("x-stream-offset")
         return offset if isinstance(offset, int) else None
+
+    @cached_property
+    def digest(self) -> bytes:
+        return digest_of(self.message, self.unread)
 
     async def ack(self) -> None:
         await self._channel.ack(self.tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ CLOSE_TIMEOUT = 2.0  # seconds to close channels and connections when the broker
 OLDEST = (3, 10)
 NO_LIMIT = 65_535  # numbers of channels in AMQP
 NO_LIMIT_OF_FRAMES = 0
+HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)  # the first is Linux's: the other side closed, also behind bytes that are not read yet
 
 
 class Socket(TransportFactory):
@@ -32,11 +34,14 @@ class Socket(TransportFactory):
 
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
+        self._hangup = select.poll()
 
     async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await factory.create(url, **options)
         self._writers.append(writer)
+        self._hangup = select.poll()
+        self._hangup.register(writer.get_extra_info("socket").fileno(), HANGUP)
         return reader, writer
 
     def tear(self) -> None:
@@ -44,11 +49,11 @@ class Socket(TransportFactory):
             writer.transport.abort()
 
     def write_at_once(self, frame: bytes) -> bool:
-        """Write a whole frame, ahead of those that wait in aiormq's queue. False: the socket takes no bytes now, or has gone."""
+        """Write a whole frame, ahead of those that wait in aiormq's queue. False: the socket takes no bytes now, or the broker has closed it."""
         if not self._writers:
             return False
         transport = self._writers[-1].transport
-        if transport.is_closing() or transport.get_write_buffer_size():
+        if transport.is_closing() or transport.get_write_buffer_size() or self._hangup.poll(0):
             return False
         transport.write(frame)
         return not transport.is_closing()
