@@ -258,9 +258,9 @@ BREAKS = (
     ),
     Break(
         "nothing is written on a channel that the broker is closing",
-        "worker/broker/rabbitmq/connection.py",
-        "        if channel.is_closed or channel._close_exception is not None:",
-        "        if channel.is_closed:",
+        "worker/broker/rabbitmq/turn_writer.py",
+        "    return not channel.is_closed and channel._close_exception is None",
+        "    return not channel.is_closed",
         ("tests/brokers/test_acks.py::test_acks_while_the_broker_closes_their_channel_end_neither_the_connection_nor_another_channel",),
     ),
     Break(

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import nullcontext
-from socket import SHUT_WR, create_server
 from types import SimpleNamespace
 
 import pytest
-from pamqp.commands import Basic
-from yarl import URL
 
 from tests.tools.waiting import SOON
 from worker.broker.rabbitmq import attachment
@@ -30,6 +27,9 @@ class Socket:
 
     def tear(self) -> None:
         self.torn.set()
+
+    def write_at_once(self, _: bytes) -> bool:
+        return False
 
 
 TUNE = SimpleNamespace(channel_max=0)
@@ -257,72 +257,3 @@ def test_what_the_library_says_of_a_failed_connection_is_told_without_the_passwo
     address = module.parse("amqp://user:hunter2%2F@host/")
     for text in ("no hunter2/ here", "no hunter2%2F here"):
         assert "hunter2" not in str(unreachable(address, RuntimeError(text)))
-
-
-class Transport:
-    """A socket with bytes that wait, or that has gone. `breaks`: the next write finds the other side gone."""
-
-    def __init__(self, waiting: int = 0, *, closing: bool = False, breaks: bool = False) -> None:
-        self.written: list[bytes] = []
-        self._waiting = waiting
-        self._closing = closing
-        self._breaks = breaks
-
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def get_write_buffer_size(self) -> int:
-        return self._waiting
-
-    def write(self, frame: bytes) -> None:
-        self.written.append(frame)
-        self._closing = self._breaks
-
-
-def aiormq_channel(*, closed: bool = False, closed_by_broker: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(is_closed=closed, _close_exception=ChannelLost("gone") if closed_by_broker else None, number=3)
-
-
-def writing_link(transport: Transport) -> Link:
-    socket = module.Socket()
-    socket._writers.append(SimpleNamespace(transport=transport))
-    return Link(Connection(Socket(), answers=True), socket)
-
-
-ACK = b"\x01\x00\x03\x00\x00\x00\x0d\x00\x3c\x00\x50\x00\x00\x00\x00\x00\x00\x00\x07\x00\xce"
-
-
-def test_an_ack_is_written_at_once_as_one_whole_frame():
-    transport = Transport()
-    assert (writing_link(transport).write_at_once(Basic.Ack(7), aiormq_channel()), transport.written) == (True, [ACK])
-
-
-@pytest.mark.parametrize("transport", [Transport(waiting=1), Transport(closing=True)], ids=["bytes wait", "closing"])
-def test_nothing_is_written_to_a_socket_that_is_full_or_has_gone(transport: Transport):
-    assert (writing_link(transport).write_at_once(Basic.Ack(7), aiormq_channel()), transport.written) == (False, [])
-
-
-@pytest.mark.parametrize("how", ["closed", "closed_by_broker"])
-def test_nothing_is_written_on_a_channel_that_is_closed_or_that_the_broker_closes(how: str):
-    transport = Transport()
-    assert (writing_link(transport).write_at_once(Basic.Ack(7), aiormq_channel(**{how: True})), transport.written) == (False, [])
-
-
-def test_a_write_that_finds_the_other_side_gone_does_not_count():
-    assert not writing_link(Transport(breaks=True)).write_at_once(Basic.Ack(7), aiormq_channel())
-
-
-async def test_nothing_is_written_once_the_broker_has_closed_its_side_even_if_the_loop_has_not_read_that_yet():
-    socket = module.Socket()
-    with create_server(("127.0.0.1", 0)) as listening:
-        await socket.create(URL(f"amqp://127.0.0.1:{listening.getsockname()[1]}"))
-        broker, _ = listening.accept()
-        link = Link(Connection(Socket(), answers=True), socket)
-        assert link.write_at_once(Basic.Ack(7), aiormq_channel())
-        broker.send(b"the last frame")
-        broker.shutdown(SHUT_WR)
-        assert not link.write_at_once(Basic.Ack(8), aiormq_channel())
-        broker.settimeout(SOON)
-        assert broker.recv(100) == ACK, "the first ack alone"
-        broker.close()
-    socket.tear()

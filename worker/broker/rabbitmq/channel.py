@@ -131,7 +131,7 @@ class RabbitChannel:
 
         `multiple`: also all earlier deliveries.
         """
-        if self._link.write_at_once(Basic.Ack(tag, multiple), self._methods):
+        if await self._link.turn_writer.write(Basic.Ack(tag, multiple), self._methods):
             return
         with translated("the channel was lost before the message was acknowledged; the broker delivers it again"):
             async with asyncio.timeout(self._patience):

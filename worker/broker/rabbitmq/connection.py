@@ -13,11 +13,10 @@ import aiormq.connection
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as Methods
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
-from pamqp.base import Frame
-from pamqp.frame import marshal
 from yarl import URL
 
 from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, named, translated, unreachable
+from worker.broker.rabbitmq.turn_writer import TurnWriter
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
@@ -48,14 +47,14 @@ class Socket(TransportFactory):
         for writer in self._writers:
             writer.transport.abort()
 
-    def write_at_once(self, frame: bytes) -> bool:
-        """Write a whole frame, ahead of those that wait in aiormq's queue. False: the socket takes no bytes now, or the broker has closed it."""
+    def write_at_once(self, frames: bytes) -> bool:
+        """Write whole frames, ahead of those that wait in aiormq's queue. False: the socket takes no bytes now, or the broker has closed it."""
         if not self._writers:
             return False
         transport = self._writers[-1].transport
         if transport.is_closing() or transport.get_write_buffer_size() or self._hangup.poll(0):
             return False
-        transport.write(frame)
+        transport.write(frames)
         return not transport.is_closing()
 
 
@@ -68,6 +67,7 @@ class Link:
         self._connection = connection
         self._socket = socket
         self._protocol = connection.transport.connection
+        self.turn_writer = TurnWriter(socket.write_at_once)
         self._free = asyncio.Semaphore(max(1, self.channel_max - self.channel_max // 50 - 1))  # some channels may still be closing
 
     @property
@@ -90,15 +90,6 @@ class Link:
     def channel_max(self) -> int:
         """Channels that may be open at once."""
         return int(self._protocol.connection_tune.channel_max or NO_LIMIT)
-
-    def write_at_once(self, method: Frame, channel: Any) -> bool:
-        """Write a method on aiormq's `channel`, ahead of aiormq's queue, if the socket takes it now.
-
-        False: nothing was written that could still arrive. RabbitMQ ends a connection over a method on a channel whose close is confirmed.
-        """
-        if channel.is_closed or channel._close_exception is not None:  # noqa: SLF001 - aiormq sets it before it confirms; `is_closed` follows later
-            return False
-        return self._socket.write_at_once(marshal(method, channel.number))
 
     @property
     def blocked(self) -> bool:
