@@ -10,7 +10,7 @@ from tests.brokers.conftest import take
 from tests.brokers.test_deliveries import Inbox, publish
 from tests.tools.waiting import until
 from worker.core.errors import Unroutable
-from worker.core.message import STATE_LIMIT, Announced, Message, Unread, digest_of, up_to
+from worker.core.message import STATE_LIMIT, Announced, Message, Unread, up_to
 from worker.core.ports import Broker
 from worker.core.topology import Topology, browsable_queue, dead_lettering_queue, stream
 
@@ -39,7 +39,7 @@ async def test_a_body_that_is_not_wanted_is_told_by_its_size_and_digest(ready: B
         (delivery,) = inbox.deliveries
         assert (delivery.message.body, delivery.message.headers["kind"], delivery.message.message_id) == (b"", "large", "m")
         assert delivery.unread == Unread(len(LARGE), blake2b(LARGE, digest_size=16).digest())
-        assert digest_of(delivery) == blake2b(LARGE, digest_size=16).digest()
+        assert delivery.digest == blake2b(LARGE, digest_size=16).digest()
 
 
 @pytest.mark.parametrize("size", [0, 1, FRAMES - 8, FRAMES - 7, FRAMES, 3 * FRAMES + 5])

@@ -158,7 +158,7 @@ async def test_a_purged_baton_is_an_alert_that_names_the_remedy_and_the_remedy_w
         await worker.until(lambda: worker.value("cursor_lost", route="tickets") == 1)
         assert "halo-worker cursor set tickets --at ISO" in worker.service.health.parts["subscriber tickets"].detail
         assert not worker.service.health.ready
-        assert "away" in (await cursor.shown())["state"]
+        assert "a replica holds the baton" in (await cursor.shown())["state"]
         ended = await cursor("reset", "tickets")
         assert ended.code == 0, ended.err
         await heard.hears(2 * COUNT)

@@ -14,7 +14,7 @@ from typing import Any
 import worker
 
 ROOT = f"{Path(worker.__file__).parent}/"
-FIRST = ("broker/rabbitmq/channel.py", "hand_over")
+FIRST = ("broker/rabbitmq/channel.py", "on_delivered")
 OWNER = "Consumer._own"
 LAST = ("halo/transport.py", "begin")
 VALUES = "core/"
@@ -92,5 +92,5 @@ def current() -> asyncio.Task[Any] | None:
 
 
 def named(frame: FrameType) -> Any:
-    """The queue that a channel hands over from: a variable of the function around."""
+    """The queue of a delivery: a variable of the function around."""
     return frame.f_locals.get("queue")

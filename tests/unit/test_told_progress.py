@@ -28,4 +28,4 @@ def test_one_that_is_under_way_has_no_end():
 def test_a_cursor_whose_baton_a_replica_holds_is_told_as_a_poll_and_not_as_a_loss():
     told = cursor.baton_object(SimpleNamespace(name="tickets"), BatonStatus(None, bootstrapped=True, place=""), 330.0)
     assert told["state"].startswith("polling: a replica holds the baton for its turn. Look again")
-    assert "more than 330s, it is gone" in told["state"]
+    assert "does not return within 330s, it is gone" in told["state"]

@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from worker.metrics import Metrics, values_of
-from worker.waits import wait_scope, waiting_for
+from worker.waits import WorkScope, waiting_for
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def turns(count: int = 5) -> None:
 async def test_a_long_wait_is_told_once_for_a_message_and_counted_while_it_lasts(soon):
     metrics = Metrics()
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logged, structlog.contextvars.bound_contextvars(correlation_id="c-1"):
-        with wait_scope("erp", metrics):
+        with WorkScope("erp", metrics):
             for _ in range(3):
                 with waiting_for("budget", "the request budget of client main"):
                     await turns()
@@ -37,14 +37,14 @@ async def test_a_long_wait_is_told_once_for_a_message_and_counted_while_it_lasts
 async def test_two_messages_that_wait_are_told_twice(soon):
     with capture_logs() as logged:
         for _ in range(2):
-            with wait_scope("erp", Metrics()), waiting_for("claim"):
+            with WorkScope("erp", Metrics()), waiting_for("claim"):
                 await turns()
     assert len(logged) == 2
 
 
 async def test_a_short_wait_is_not_told():
     metrics = Metrics()
-    with capture_logs() as logged, wait_scope("erp", metrics), waiting_for("budget"):
+    with capture_logs() as logged, WorkScope("erp", metrics), waiting_for("budget"):
         await turns()
     assert (logged, values_of(metrics.waiting)) == ([], {})
 
@@ -53,7 +53,7 @@ async def test_short_waits_of_one_poll_count_together(monkeypatch):
     metrics, loop = Metrics(), asyncio.get_running_loop()
     now = loop.time()
     monkeypatch.setattr(loop, "time", lambda: now)
-    with capture_logs() as logged, wait_scope("tickets", metrics):
+    with capture_logs() as logged, WorkScope("tickets", metrics):
         for _ in range(6):
             with waiting_for("budget", "the request budget of client main"):
                 await turns()

@@ -41,7 +41,7 @@ EXPONENT: Final = re.compile(rb"(?:1[6-9]|20)(?![0-9])")
 
 def has_long_number(text: bytes) -> bool:
     """Whether a JSON text may hold a number whose value orjson changes. Digits inside a text may also make it true."""
-    for start in range(0, len(text), PIECE):
+    for start in range(0, len(text), PIECE) if len(text) > PIECE or has_mark(text) else ():
         for looks, place in enumerate(marked(text[start : start + PIECE + OVERLAP].translate(DIGITS)), 1):
             at = start + place
             if INNER_LONG_NUMBER.search(text, max(0, at - BEFORE), at + len(LONG)):
@@ -51,6 +51,11 @@ def has_long_number(text: bytes) -> bool:
                     return True
                 break
     return text[:1] in NUMBER_STARTS and LONG_NUMBER.match(text) is not None
+
+
+def has_mark(text: bytes) -> bool:
+    digits = text.translate(DIGITS)
+    return LONG in digits or TINY in digits
 
 
 def marked(digits: bytes) -> Iterator[int]:

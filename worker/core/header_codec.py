@@ -15,7 +15,7 @@ from typing import Any
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
 from worker.core.entropy import new_id
 from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read, written
-from worker.core.message import NO_HEADERS, Delivery, Message, digest, digest_of
+from worker.core.message import NO_HEADERS, Delivery, Message, digest
 
 VERSION = 1
 COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # every copy for a retry has at least one of them
@@ -36,7 +36,7 @@ class HeaderCodec:
 
     def read(self, delivery: Delivery, home: str | None = None) -> DeliveryState:
         """The state of a delivery; unproven headers are the sender's. `home`: the queue that it belongs to, if it came from another queue."""
-        message, content = delivery.message, digest_of(delivery)
+        message, content = delivery.message, delivery.digest
         proven = self.is_proven(message, home or delivery.queue, content)
         state = state_of(message, content, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, believed=proven)
         return replace(state, redelivered=True) if delivery.redelivered and not state.redelivered else state
@@ -89,7 +89,7 @@ class HeaderCodec:
 def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
     """The state in the headers. Headers that are not `believed` are the sender's own and give nothing. `otherwise`: attributes for missing headers."""
     headers, message_id = message.headers, message.message_id or new_id()
-    found = dict(otherwise) | {"origin": "" if message.message_id else f"content:{content.hex()}"}
+    found = {**otherwise, "origin": "" if message.message_id else f"content:{content.hex()}"}
     order: dict[str, Any] = {}
     death: dict[str, Any] = {}
     if believed:
@@ -103,12 +103,14 @@ def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO
         headers=senders_of(headers, believed=believed),
         proven=believed,
         copied=believed and not COPIES.isdisjoint(headers),
-        unproven=() if believed else tuple(sorted(KNOWN & headers.keys())),
+        unproven=() if believed or KNOWN.isdisjoint(headers) else tuple(sorted(KNOWN & headers.keys())),
     )
 
 
 def senders_of(headers: Mapping[str, Any], *, believed: bool) -> Mapping[str, Any]:
     """The sender's headers as sent. On a worker's copy, a separate table holds the sender's headers that have our names."""
+    if not headers:
+        return NO_HEADERS
     if not believed:
         return {header: value for header, value in headers.items() if not header.startswith(COUNTS)}
     displaced = headers.get(SENDER)

@@ -109,6 +109,11 @@ class Delivery(Protocol):
         """Set where the body was not kept: `message.body` is then empty."""
         ...
 
+    @property
+    def digest(self) -> bytes:
+        """The digest of its body, kept or not. Compute it once: for 16 MB that takes 20 ms."""
+        ...
+
     async def ack(self) -> None:
         """Acknowledge it: the broker removes it from the queue. Raises `ChannelLost` when its channel is gone: the broker then delivers it again."""
         ...
@@ -138,11 +143,11 @@ def weight_of_value(value: Any) -> int:
     return VALUE_BYTES + (len(value) if isinstance(value, bytes) else 0)
 
 
-def digest_of(delivery: Delivery) -> bytes:
+def digest_of(message: Message, unread: Unread | None) -> bytes:
     """The digest of a delivery's body, kept or not."""
-    return digest(delivery.message.body) if delivery.unread is None else delivery.unread.digest
+    return digest(message.body) if unread is None else unread.digest
 
 
 def identity_of(delivery: Delivery) -> tuple[str, str, bytes]:
     """The identity of a message: queue, id and content. Senders choose ids freely, so an id alone proves nothing."""
-    return delivery.queue, delivery.message.message_id, digest_of(delivery)
+    return delivery.queue, delivery.message.message_id, delivery.digest

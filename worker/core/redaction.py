@@ -80,8 +80,14 @@ def redact(value: Any, depth: int = MAX_DEPTH) -> Any:
     if depth == 0:
         return "…"
     if isinstance(value, Mapping):
-        return {name: MASK if _is_secret(name, member) else redact(member, depth - 1) for name, member in value.items()}
+        return {name: MASK if _is_secret(name, member) else _redacted(member, depth - 1) for name, member in value.items()}
     return [redact(item, depth - 1) for item in value]
+
+
+def _redacted(member: Any, depth: int) -> Any:
+    """As `redact`, first for the types that most members of a log line have."""
+    kind = type(member)
+    return redact_text(member) if kind is str else member if kind is int else redact(member, depth)
 
 
 def _is_secret(name: Any, value: Any) -> bool:

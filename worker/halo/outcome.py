@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 
 from worker.core.bodies import read_json
@@ -13,6 +14,8 @@ from worker.core.exchange import Exchange, Fate
 from worker.halo.error_text import explain
 from worker.halo.transport import ANSWER_LIMIT, ANSWER_VALUES, Answer, Failure
 
+Answered = Callable[..., Exchange]
+"""Makes the exchange of an answer: it knows the status, the date and the duration."""
 FATES: dict[int, Fate] = {
     HTTPStatus.UNAUTHORIZED: Fate.AUTH,
     HTTPStatus.FORBIDDEN: Fate.AUTH,
@@ -41,44 +44,44 @@ HINTS: dict[int, str] = {
 }
 
 
-def classify(result: Answer | Failure) -> Exchange:
-    """Return the exchange for an answer or a failure, without its duration.
+def classify(result: Answer | Failure, duration: float = 0.0) -> Exchange:
+    """Return the exchange for an answer or a failure. `duration`: in seconds, from its turn on.
 
     `down` is certain for a request that was not sent. After sending it is a suspicion (gateway errors, lost or late answers, redirects, web pages,
     a refused token): one failing endpoint looks like an unavailable Halo, and only another request shows the difference.
     """
     if isinstance(result, Failure):
-        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=not result.withheld)
+        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=not result.withheld, duration=duration)
     date = parse_date(result.headers.get("date"))
+    answered = partial(Exchange, status=result.status, date=date, duration=duration)
     if HTTPStatus.OK <= result.status < HTTPStatus.MULTIPLE_CHOICES:
-        return _success(result, date)
+        return _success(result, answered)
     if HTTPStatus.MULTIPLE_CHOICES <= result.status < HTTPStatus.BAD_REQUEST:
         reason = f"Halo redirected to {result.target} ({result.status}); redirects are not followed: check the client's address"
-        return Exchange(Fate.AMBIGUOUS, result.status, reason, date=date, down=True)
-    return _refusal(result, date)
+        return answered(Fate.AMBIGUOUS, reason=reason, down=True)
+    return _refusal(result, date, answered)
 
 
-def _success(answer: Answer, date: datetime | None) -> Exchange:
+def _success(answer: Answer, answered: Answered) -> Exchange:
     if answer.body is None:
-        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {answer.problem}", date=date, oversized=answer.oversized)
-    if not answer.body.strip():
-        return Exchange(Fate.DONE, answer.status, date=date)
+        return answered(Fate.DONE_UNREAD, reason=f"Halo answered {answer.status}, but {answer.problem}", oversized=answer.oversized)
+    if not answer.body or answer.body.isspace():
+        return answered(Fate.DONE)
     if answer.is_page:
-        reason = f"Halo answered {answer.status} with a web page instead of JSON: check the client's address"
-        return Exchange(Fate.AMBIGUOUS, answer.status, reason, date=date, down=True)
+        return answered(Fate.AMBIGUOUS, reason=f"Halo answered {answer.status} with a web page instead of JSON: check the client's address", down=True)
     try:
-        return Exchange(Fate.DONE, answer.status, body=read_json(answer.body, answer.content_type, limit=ANSWER_LIMIT, max_values=ANSWER_VALUES), date=date)
+        return answered(Fate.DONE, body=read_json(answer.body, answer.content_type, limit=ANSWER_LIMIT, max_values=ANSWER_VALUES))
     except Undecodable as error:
-        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {error}", date=date, oversized=isinstance(error, Oversized))
+        return answered(Fate.DONE_UNREAD, reason=f"Halo answered {answer.status}, but {error}", oversized=isinstance(error, Oversized))
 
 
-def _refusal(answer: Answer, date: datetime | None) -> Exchange:
+def _refusal(answer: Answer, date: datetime | None, answered: Answered) -> Exchange:
     said = "" if answer.is_page else explain(answer.body, answer.content_type)
     cause = said or HINTS.get(answer.status, "")
     reason = f"Halo answered {answer.status}" + (f": {cause}" if cause else "")
     fate = FATES.get(answer.status, Fate.AMBIGUOUS if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)
     wait = retry_after(answer, date) if fate is Fate.THROTTLED else None
-    return Exchange(fate, answer.status, reason, date=date, retry_after=wait, down=answer.status in SUSPICIOUS)
+    return answered(fate, reason=reason, retry_after=wait, down=answer.status in SUSPICIOUS)
 
 
 @lru_cache(maxsize=16)

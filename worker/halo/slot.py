@@ -141,9 +141,10 @@ class HaloSlot:
             raise RuntimeError("a slot is sent once, within its reservation")
         turn.unused = False  # a cancelled request may have left
         with span(f"{self.request.method} {entity_of(self.request.path)}", "client", about(self.request, self._source.access.client.name)) as traced:
-            result = self._without_our_secrets(await self._source.send(replace(call, not_after=until)))
-            exchange = await in_thread(partial(classify, result)) if isinstance(result, Answer) and result.is_large else classify(result)
-            exchange = replace(exchange, duration=self._source.clock.monotonic() - turn.started)
+            result = self._without_our_secrets(await self._source.send(call if until is None else replace(call, not_after=until)))
+            large = isinstance(result, Answer) and result.is_large
+            seconds = self._source.clock.monotonic() - turn.started
+            exchange = await in_thread(partial(classify, result, seconds)) if large else classify(result, seconds)
             traced.set({"http.response.status_code": exchange.status})
             if not exchange.ok:
                 traced.fail(exchange.fate.value)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -31,6 +31,7 @@ TOTAL_FACTOR = 4  # a large list takes longer in all than the pause between two 
 KEEPALIVE = 2.0
 """Seconds for which the worker may use an idle connection again. A server that closes an idle connection just as we send makes a create doubtful. No server
 closes that early, and a busy worker still saves the handshakes (a new connection for each write costs two more round trips with TLS)."""
+UNLIMITED = nullcontext()
 TOO_LARGE = "the answer is larger than"
 OURS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 
@@ -218,7 +219,7 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
         middlewares=(mark.once,),
     )
     try:
-        async with asyncio.timeout(call.timeout), request as response:
+        async with UNLIMITED if call.timeout is None else asyncio.timeout(call.timeout), request as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             if "link" in headers:
                 headers["link"] = ", ".join(response.headers.getall("link"))

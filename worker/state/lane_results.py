@@ -13,7 +13,7 @@ from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import LARGEST, MAX_BYTES, MAX_VALUES, count_values, decode, encode
 from worker.core.lanes import LanePart, Onward
-from worker.core.message import Announced, Delivery, Keep, Message, digest_of
+from worker.core.message import Announced, Delivery, Keep, Message
 from worker.core.ports import Broker, Channel, Clock
 from worker.metrics import Metrics
 from worker.threads import in_thread_if_large
@@ -91,7 +91,7 @@ class LaneResults:
 
     def _read(self, delivery: Delivery, queue: str) -> tuple[str, int, Any] | None:
         """Key, lane and document; None for a message that no worker wrote."""
-        if self.codec.is_proven(delivery.message, queue, digest_of(delivery)):
+        if self.codec.is_proven(delivery.message, queue, delivery.digest):
             try:
                 body = decode(delivery.message.body, max_depth=DEEPER)
                 return str(body["key"]), int(body["lane"]), body["document"]

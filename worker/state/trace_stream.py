@@ -14,7 +14,7 @@ import structlog
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError
 from worker.core.header_codec import HeaderCodec
-from worker.core.message import Message, digest_of
+from worker.core.message import Message
 from worker.core.ports import Broker, Clock
 from worker.core.topology import TRACE
 from worker.core.trace import IDS, LONGEST, Note
@@ -153,7 +153,7 @@ async def read_notes(broker: Broker, codec: HeaderCodec, most: int | None = None
                             "trace.refused", messages=forged, reason="no worker and no operator wrote them, or the key in halo.keys was lost and made again"
                         )
                     return list(batches)
-                if not codec.is_proven(delivery.message, TRACE, digest_of(delivery)):
+                if not codec.is_proven(delivery.message, TRACE, delivery.digest):
                     forged += 1
                     continue
                 batches.append(delivery.message.body)

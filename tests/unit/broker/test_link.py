@@ -28,6 +28,9 @@ class Socket:
     def abort(self) -> None:
         self.torn.set()
 
+    def write_at_once(self, _: bytes) -> bool:
+        return False
+
 
 TUNE = SimpleNamespace(channel_max=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from itertools import count
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
-from worker.core.message import OURS, Announced, Delivery, Keep, Message, Unread, digest
+from worker.core.message import OURS, Announced, Delivery, Keep, Message, Unread, digest, digest_of
 from worker.core.ports import OnDelivery
 
 
@@ -34,6 +35,10 @@ class MemoryDelivery:
         self.offset = entry.number if isinstance(held.queue, MemoryStream) else None
         self._channel = channel
         self.tag = tag
+
+    @cached_property
+    def digest(self) -> bytes:
+        return digest_of(self.message, self.unread)
 
     async def ack(self) -> None:
         await self._channel.ack(self.tag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 from aiormq.abc import AbstractChannel as Methods
@@ -19,7 +20,7 @@ from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.broker.rabbitmq.properties import to_message, to_properties
 from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, PublishRefused
-from worker.core.message import OURS, Delivery, Keep, Message, Unread
+from worker.core.message import OURS, Delivery, Keep, Message, Unread, digest_of
 from worker.core.ports import OnDelivery
 
 ALL = 0  # the delivery tag that means every delivery so far
@@ -44,6 +45,10 @@ class RabbitDelivery:
         offset = self.message.headers.get("x-stream-offset")
         return offset if isinstance(offset, int) else None
 
+    @cached_property
+    def digest(self) -> bytes:
+        return digest_of(self.message, self.unread)
+
     async def ack(self) -> None:
         await self._channel.ack(self.tag)
 
@@ -60,10 +65,11 @@ class RabbitDelivery:
 class RabbitChannel:
     """One AMQP channel. `methods` is aiormq's channel: aio-pika's own message classes raise on properties that other systems write."""
 
-    def __init__(self, methods: Methods, patience: float, frame_max: int) -> None:
+    def __init__(self, methods: Methods, patience: float, link: Link) -> None:
         self._methods = methods
         self._patience = patience
-        self._room = min(MAX_HEADERS, frame_max - OTHER_PROPERTIES) if frame_max else MAX_HEADERS
+        self._link = link
+        self._room = min(MAX_HEADERS, link.frame_max - OTHER_PROPERTIES) if link.frame_max else MAX_HEADERS
         self._content = Content(methods)
         self._in_flight: dict[str, asyncio.Event] = {}
         self._publishers = 0
@@ -94,12 +100,12 @@ class RabbitChannel:
         return RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
-        def hand_over(delivered: DeliveredMessage) -> None:
-            delivery: Delivery = RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
+        def on_delivered(delivered: DeliveredMessage, unread: Unread | None) -> None:
+            delivery: Delivery = RabbitDelivery(delivered, queue, self, unread)
             on_delivery(delivery)
 
         tag = new_id()
-        self._content.consuming(tag, hand_over, keep)
+        self._content.consuming(tag, on_delivered, keep)
         with translated(f"the channel was lost while starting to consume queue {queue!r}"):
             await self._methods.basic_consume(queue, not_called, arguments=dict(arguments or {}), consumer_tag=tag, timeout=self._patience)
         return tag
@@ -125,6 +131,8 @@ class RabbitChannel:
 
         `multiple`: also all earlier deliveries.
         """
+        if await self._link.turn_writer.write(Basic.Ack(tag, multiple), self._methods):
+            return
         with translated("the channel was lost before the message was acknowledged; the broker delivers it again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_ack(tag, multiple=multiple)
@@ -172,7 +180,7 @@ class RabbitChannel:
 
 
 async def not_called(_: DeliveredMessage) -> None:
-    """The consumer for aiormq, which never calls it: `Content` hands deliveries over."""
+    """The consumer for aiormq, which never calls it: `Content` reports the deliveries."""
 
 
 @asynccontextmanager
@@ -182,7 +190,7 @@ async def open_channel(link: Link, *, prefetch: int, patience: float) -> AsyncIt
         if prefetch:
             with translated("the channel was lost while it was opened"):
                 await methods.basic_qos(prefetch_count=prefetch, timeout=patience)
-        channel = RabbitChannel(methods, patience, link.frame_max)
+        channel = RabbitChannel(methods, patience, link)
         try:
             yield channel
         finally:

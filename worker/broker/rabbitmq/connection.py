@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from aiormq.connection import TCPTransportFactory, TLSTransportFactory, Transpor
 from yarl import URL
 
 from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, named, translated, unreachable
+from worker.broker.rabbitmq.turn_writer import TurnWriter
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
@@ -23,6 +25,7 @@ CLOSE_TIMEOUT = 2.0  # seconds to close channels and connections when the broker
 OLDEST = (3, 10)
 NO_LIMIT = 65_535  # numbers of channels in AMQP
 NO_LIMIT_OF_FRAMES = 0
+HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)  # the first is Linux's: the other side closed, also behind bytes that are not read yet
 
 
 class Socket(TransportFactory):
@@ -30,16 +33,29 @@ class Socket(TransportFactory):
 
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
+        self._hangup = select.poll()
 
     async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await factory.create(url, **options)
         self._writers.append(writer)
+        self._hangup = select.poll()
+        self._hangup.register(writer.get_extra_info("socket").fileno(), HANGUP)
         return reader, writer
 
     def abort(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
+
+    def write_at_once(self, frames: bytes) -> bool:
+        """Write whole frames, ahead of those that wait in aiormq's queue. False: the socket takes no bytes now, or the broker has closed it."""
+        if not self._writers:
+            return False
+        transport = self._writers[-1].transport
+        if transport.is_closing() or transport.get_write_buffer_size() or self._hangup.poll(0):
+            return False
+        transport.write(frames)
+        return not transport.is_closing()
 
 
 class Link:
@@ -51,6 +67,7 @@ class Link:
         self._connection = connection
         self._socket = socket
         self._protocol = connection.transport.connection
+        self.turn_writer = TurnWriter(socket.write_at_once)
         self._free = asyncio.Semaphore(max(1, self.channel_max - self.channel_max // 50 - 1))  # some channels may still be closing
 
     @property

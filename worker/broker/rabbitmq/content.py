@@ -1,8 +1,7 @@
-"""Reads deliveries as they arrive and hands them over. It keeps the bodies that a consumer wants, and drops other bodies frame by frame."""
+"""Reads deliveries as they arrive and reports them. It keeps the bodies that a consumer wants, and drops other bodies frame by frame."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,7 +16,8 @@ from pamqp.header import ContentHeader
 
 from worker.core.message import OURS, Announced, Keep, Unread, new_digest
 
-HandOver = Callable[[DeliveredMessage], None]
+OnDelivered = Callable[[DeliveredMessage, Unread | None], None]
+"""`Unread`: the body was not kept."""
 
 
 class Content:
@@ -29,15 +29,14 @@ class Content:
     def __init__(self, methods: Methods) -> None:
         self._methods: Any = methods  # aiormq has no public hook for a body's size before it reads the body
         vars(methods).update(_read_content=self._read, _on_deliver_frame=self._deliver)
-        self._loop = asyncio.get_running_loop()
-        self._hand_overs: dict[str, HandOver] = {}
+        self._on_delivered: dict[str, OnDelivered] = {}
         self._keeps: dict[str, Keep] = {}
         self._keep_got: Keep = OURS
         self._unread: dict[int, Unread] = {}
 
-    def consuming(self, tag: str, hand_over: HandOver, keep: Keep) -> None:
+    def consuming(self, tag: str, on_delivered: OnDelivered, keep: Keep) -> None:
         """Set the function for the deliveries of the consumer with this tag, and the bodies that it keeps."""
-        self._hand_overs[tag], self._keeps[tag] = hand_over, keep
+        self._on_delivered[tag], self._keeps[tag] = on_delivered, keep
 
     @contextmanager
     def getting(self, keep: Keep) -> Iterator[None]:
@@ -57,9 +56,9 @@ class Content:
         if not isinstance(header, ContentHeader):
             raise InvalidFrameError(f"{type(header).__name__} came in place of a header")
         delivered = await self._read(frame, header)
-        hand_over = self._hand_overs.get(frame.consumer_tag or "")
-        if hand_over is not None and frame.consumer_tag in self._methods.consumers:  # not cancelled meanwhile
-            self._loop.call_soon(hand_over, delivered)
+        on_delivered = self._on_delivered.get(frame.consumer_tag or "")
+        if on_delivered is not None and frame.consumer_tag in self._methods.consumers:  # not cancelled meanwhile
+            on_delivered(delivered, self.unread_of(delivered))
 
     async def _read(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader) -> DeliveredMessage:
         size = header.body_size or 0

@@ -25,7 +25,7 @@ from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
 from worker.flows.tracing import received, settled, told
 from worker.metrics import Metrics
-from worker.waits import wait_scope
+from worker.waits import WorkScope
 
 logger = structlog.get_logger()
 Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
@@ -174,8 +174,7 @@ class DeliveryRunner:
         state, started = job.state, self.clock.monotonic()
         in_hand = self.metrics.in_hand.labels(self.route)
         with (
-            structlog.contextvars.bound_contextvars(route=self.route, correlation_id=state.correlation_id),
-            wait_scope(self.route, self.metrics),
+            WorkScope(self.route, self.metrics, correlation_id=state.correlation_id),
             span(f"process {self.route}", "consumer", about(self.route, job), state.headers) as traced,
         ):
             execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from worker.core.ledger import Claim, Key
-from worker.core.message import Message, Unread
+from worker.core.message import Message, Unread, digest_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class LocalDelivery:
     @property
     def routing_key(self) -> str:
         return self.routed or self.queue
+
+    @property
+    def digest(self) -> bytes:
+        return digest_of(self.message, self.unread)
 
     async def ack(self) -> None:
         """Do nothing: no broker holds the message."""

@@ -59,6 +59,10 @@ class WaitingMessage:
     def unread(self) -> Unread | None:
         return self.delivery.unread
 
+    @property
+    def digest(self) -> bytes:
+        return self.delivery.digest
+
     async def ack(self) -> None:
         await self.delivery.ack()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from worker.core.message import Delivery, digest_of
+from worker.core.message import Delivery
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds for which a message that came too early is held. Each pause costs the message one delivery."""
@@ -48,4 +48,4 @@ class ReturnedMessages:
 
 
 def identity_by_content(delivery: Delivery) -> tuple[str, bytes]:
-    return delivery.message.message_id, digest_of(delivery)
+    return delivery.message.message_id, delivery.digest

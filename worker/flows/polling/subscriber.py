@@ -32,7 +32,7 @@ from worker.state.bootstrap import baton_visible, ensure_baton, restart_baton
 from worker.state.known_stream import KnownLost, KnownStream
 from worker.state.record_index import RecordIndex
 from worker.state.write_notices import WriteNotices
-from worker.waits import wait_scope, waiting_for
+from worker.waits import WorkScope, waiting_for
 
 logger = structlog.get_logger()
 UNAVAILABLE_WAIT = 30.0  # seconds that a replica holds a baton while Halo is down, before another one may try
@@ -120,7 +120,7 @@ class SubscriberFlow:
                 await self._turn(broker, lease, held, stop)
 
     async def _turn(self, broker: Broker, lease: BatonLease, held: HeldBaton, stop: asyncio.Event) -> None:
-        with structlog.contextvars.bound_contextvars(route=self._route.name), wait_scope(self._route.name, self._metrics):
+        with WorkScope(self._route.name, self._metrics):
             successor = await self._successor(broker, held.baton, stop)
         try:
             await lease.put(held, successor)

@@ -9,7 +9,7 @@ from worker.config.compiled import Template
 from worker.core.delivery_state import DeliveryState
 from worker.core.json_codec import encode
 from worker.core.ledger import Claim, Entry, Ledger, once_key, once_released
-from worker.core.message import Delivery, digest_of
+from worker.core.message import Delivery
 from worker.core.ports import Evaluator
 
 
@@ -57,7 +57,7 @@ class Deduplicator:
 
 def owner_of(delivery: Delivery, state: DeliveryState) -> str:
     """Return the id and the content of a message, which it shares with its copies and with no other message."""
-    return f"{state.origin or delivery.message.message_id}:{digest_of(delivery).hex()}"
+    return f"{state.origin or delivery.message.message_id}:{delivery.digest.hex()}"
 
 
 def key_text(value: Any) -> str:
