@@ -15,7 +15,7 @@ from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ledger import Claim, Key
-from worker.core.message import Message, Unread
+from worker.core.message import Message, Unread, digest_of
 
 ASSETS = Operation("POST", "/Asset", query_parameters={"returnall": "bool"}, body=Body.ARRAY)
 DELETE = Operation("DELETE", "/Asset/{id}", path_parameters={"id": "int"}, query_parameters={"reason": "string"})
@@ -69,6 +69,10 @@ class Arrived:
     routing_key: str = "asset.new"
     offset: int | None = None
     unread: Unread | None = None
+
+    @property
+    def digest(self) -> bytes:
+        return digest_of(self.message, self.unread)
 
     async def ack(self) -> None:
         """Nothing is behind it."""
