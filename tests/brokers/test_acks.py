@@ -13,7 +13,7 @@ from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed
+from worker.core.topology import Topology, browsable_queue
 
 ROUNDS = 5
 MESSAGES = 60
@@ -22,7 +22,7 @@ MESSAGES = 60
 @pytest.fixture
 async def broker(amqp_url: str) -> AsyncIterator[RabbitBroker]:
     async with connect(amqp_url, name="test") as attached:
-        await attached.declare(Topology(queues=(browsed("in"),)))
+        await attached.declare(Topology(queues=(browsable_queue("in"),)))
         yield attached
 
 

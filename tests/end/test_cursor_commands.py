@@ -174,8 +174,8 @@ async def test_a_baton_that_is_gone_is_waited_for_once(halo, stage, cursor, brok
     await purge(broker, wait_queue("tickets"), state_queue("tickets"))
     waits = []
 
-    async def replace_at_once(*about, patience):
-        waits.append(patience)
+    async def replace_at_once(*about, max_wait):
+        waits.append(max_wait)
         return await replace_baton(*about, max_wait=0)
 
     monkeypatch.setattr(commands, "LEEWAY", -9.5)
