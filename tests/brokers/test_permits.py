@@ -12,7 +12,7 @@ import pytest
 from tests.tools.waiting import until
 from worker.core.allowance import Allowance
 from worker.core.clock import SystemClock
-from worker.core.errors import BrokerError
+from worker.core.errors import BrokerError, PublishRefused
 from worker.core.message import Message
 from worker.core.permit_topology import issuer_lock, issuer_marker, permits_queue, permits_topology
 from worker.metrics import Metrics
@@ -134,9 +134,18 @@ async def test_a_permit_that_no_worker_can_have_made_is_good_for_nothing_and_is_
             await until(lambda: depth_is(broker, permits_queue(TENANT), 0))
             await broker.publish(Message(forged), routing_key=permits_queue(TENANT))
             await until(replica.refused)
-            await broker.publish(Message(b'{"requests": 1}'), routing_key=permits_queue(TENANT))
+            await until(lambda: taken(broker, b'{"requests": 1}'))
             await replica.has(1)
             assert [permit.requests for permit in replica.had] == [1]
+
+
+async def taken(broker, permit):
+    """Whether the queue of permits takes one more: it is full until the broker has the acknowledgement of the last one."""
+    try:
+        await broker.publish(Message(permit), routing_key=permits_queue(TENANT))
+    except PublishRefused:
+        return False
+    return True
 
 
 async def depth_is(broker, queue, wanted):
