@@ -15,6 +15,7 @@ from tests.tools.prefork import evaluator
 from tests.tools.process import AUTHORITIES
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
+from tests.tools.spread import spread
 from worker.evaluator import process
 
 os.environ.update([AUTHORITIES])  # to read all authorities of a system takes longer than most tests
@@ -33,6 +34,13 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of several processes; the order is the same in each."""
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes > 1:
+        items[:] = spread([(item.nodeid, item) for item in items], processes)
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from tests.tools.ports import free_ports
 from tests.tools.proxy import Proxy
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq_api import Api
-from tests.tools.rabbitmq_node import Node, NotStarted, Ports, discard, find_server, listens, on_free_ports
+from tests.tools.rabbitmq_node import Node, NotStarted, Ports, data_folder, discard, find_server, listens, on_free_ports
 
 SIZE = 3
 CONF = """\
@@ -114,7 +114,10 @@ class Cluster:
             every = [Ports(*(next(numbers) for _ in range(4))) for _ in range(SIZE)]
         members = "".join(f"cluster_formation.classic_config.nodes.{number} = {ports.name}@localhost\n" for number, ports in enumerate(every, 1))
         self._network = Network(every)
-        self.nodes = [Node(commands, Path(tempfile.mkdtemp(prefix="rabbitmq-")), CONF + members, ports, cookie=cookie, shared_epmd=True) for ports in every]
+        self.nodes = [
+            Node(commands, Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=data_folder())), CONF + members, ports, cookie=cookie, shared_epmd=True)
+            for ports in every
+        ]
         self.away: set[int] = set()
         self.api = ClusterApi(self)
 

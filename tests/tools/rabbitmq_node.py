@@ -28,6 +28,9 @@ PACKAGE = Path("/usr/lib/rabbitmq/bin")  # Debian's wrappers in /usr/sbin switch
 START_SECONDS = 240  # four nodes may start at once, on a machine that has other work; a node that cannot start ends, and is not waited for
 TRIES = 3  # ports are chosen before the node takes them
 STOP_SECONDS = 30
+MEMORY, MEMINFO = Path("/dev/shm"), Path("/proc/meminfo")
+PLENTY = 8 * 1024**3
+"""Bytes: some nodes with what the tests put into them, and the tests themselves."""
 OK = "{ok, "
 PLUGINS = ("rabbitmq_management", "rabbitmq_prelaunch", "rabbitmq_web_dispatch")
 CTL_SECONDS = 180  # rabbitmqctl starts a virtual machine of its own, which took more than 60 s at a load of 12
@@ -59,6 +62,16 @@ def find_server(environment: Mapping[str, str] = os.environ) -> Path | None:
         on_path = shutil.which("rabbitmq-server", path=environment.get("PATH"))
         folders = [PACKAGE, Path(on_path).resolve().parent] if on_path else []
     return next((folder for folder in folders if (folder / "rabbitmq-server").is_file()), None)
+
+
+def data_folder(memory: Path = MEMORY, meminfo: Path = MEMINFO) -> Path | None:
+    """Where nodes keep their data: in memory if there is plenty, since each declaration and each confirm waits for the disk. None: with other temporary files."""
+    try:
+        available = int(meminfo.read_text().partition("MemAvailable:")[2].split()[0]) * 1024
+        plenty = min(available, shutil.disk_usage(memory).free) >= PLENTY
+    except (OSError, IndexError, ValueError):
+        return None
+    return memory if plenty and os.access(memory, os.W_OK) else None
 
 
 def install_server(say: Callable[[str], None]) -> Path | None:
@@ -273,7 +286,7 @@ def private_node(commands: Path, conf: str = "") -> Iterator[Node]:
 
 
 def started(commands: Path, conf: str) -> Node:
-    return on_free_ports(lambda: Node(commands, Path(tempfile.mkdtemp(prefix="rabbitmq-")), conf), Node.start, discard)
+    return on_free_ports(lambda: Node(commands, Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=data_folder())), conf), Node.start, discard)
 
 
 def on_free_ports(make: Callable[[], T], start: Callable[[T], None], discard: Callable[[T], None]) -> T:

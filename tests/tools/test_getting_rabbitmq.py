@@ -18,7 +18,7 @@ import pytest
 
 from tests.tools.rabbitmq import API, FOUR_WAYS, IMAGE, URL, WAY, NoRabbitMQ, docker_answers, rabbitmq
 from tests.tools.rabbitmq_cluster import SIZE, rabbitmq_cluster
-from tests.tools.rabbitmq_node import Ports, accepts, find_server, install_server, private_node
+from tests.tools.rabbitmq_node import Ports, accepts, data_folder, find_server, install_server, private_node
 
 NOTHING = {"PATH": "/nowhere"}
 
@@ -158,6 +158,17 @@ def test_looking_for_a_docker_that_is_not_there_leaves_no_socket_open(tmp_path: 
         assert not docker_answers({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
         gc.collect()
     assert [warning for warning in told if warning.category is ResourceWarning] == []
+
+
+@pytest.mark.parametrize(("kilobytes", "in_memory"), [(2**30, True), (2**20, False)])
+def test_its_data_is_in_memory_only_where_there_is_plenty(tmp_path: Path, kilobytes: int, in_memory: bool):
+    (meminfo := tmp_path / "meminfo").write_text(f"MemTotal: 1 kB\nMemAvailable:  {kilobytes} kB\nBuffers: 1 kB\n")
+    assert data_folder(tmp_path, meminfo) == (tmp_path if in_memory else None)
+
+
+def test_its_data_is_with_other_temporary_files_where_the_system_says_nothing_of_its_memory(tmp_path: Path):
+    (empty := tmp_path / "meminfo").write_text("")
+    assert [data_folder(tmp_path, empty), data_folder(tmp_path, tmp_path / "none"), data_folder(tmp_path / "none")] == [None] * 3
 
 
 def test_a_server_that_cannot_start_is_told_with_what_it_said(tmp_path: Path):

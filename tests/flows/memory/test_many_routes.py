@@ -22,6 +22,7 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
+@pytest.mark.long  # `make bench` measures the whole: the memory of 2,000 routes
 async def test_a_route_among_many_takes_as_much_memory_as_one_among_few(traced, memory_job, halos):
     url = await halos(tickets=0)
     taken = {}

@@ -1,0 +1,37 @@
+"""The order of tests for several processes: each begins with its share of the slow ones, so that none is left with a slow one at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TypeVar
+
+T = TypeVar("T")
+SECONDS = {"tests/page/": 10.0, "tests/end/": 5.0, "tests/chaos/": 5.0, "tests/brokers/": 1.0, "tests/evaluator/": 1.0, "tests/flows/": 0.7}
+"""About how long one test takes, by the start of its file's path; of the others hundreds take a second."""
+
+
+def seconds_of(test: str) -> float:
+    """About how long a test takes, by its id."""
+    return next((seconds for start, seconds in SECONDS.items() if test.startswith(start)), 0.0)
+
+
+def spread(tests: Sequence[tuple[str, T]], processes: int) -> list[T]:
+    """The tests, each with its id, in an order of which each process first takes one of equal parts: every part begins with slow files, then come fast ones.
+
+    Files stay whole, with their tests in order: their fixtures are made once.
+    """
+    files = [list(group) for _, group in groupby(tests, key=lambda test: test[0].partition("::")[0])]
+    slow = sorted((file for file in files if seconds_of(file[0][0])), key=lambda file: -seconds_of(file[0][0]) * len(file))
+    fast = [test for file in files if not seconds_of(file[0][0]) for _, test in file]
+    parts: list[tuple[float, list[list[tuple[str, T]]]]] = [(0.0, []) for _ in range(processes)]
+    for file in slow:
+        least = min(range(processes), key=lambda number: parts[number][0])
+        parts[least] = (parts[least][0] + seconds_of(file[0][0]) * len(file), [*parts[least][1], file])
+    ordered: list[T] = []
+    for _, own in parts:
+        part = [test for file in sorted(own, key=lambda file: -seconds_of(file[0][0])) for _, test in file]
+        room = max(0, len(tests) // processes - len(part))
+        ordered += part + fast[:room]
+        fast = fast[room:]
+    return ordered + fast
