@@ -9,7 +9,7 @@ from typing import Any
 from worker.changes.records import record_key
 from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
-from worker.core.outcome import ARROW, Done, Outcome, Passed, Skipped
+from worker.core.outcome import ARROW, Continue, Done, Outcome, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.core.trace import IDS, LONGEST, Note
 from worker.flows.writes.write_request import Write
@@ -32,7 +32,7 @@ def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]
         case Ack():
             return "skipped" if isinstance(outcome, Skipped) else "done", {"status": getattr(outcome, "status", None)}
         case Forward(message, queue, delay):
-            way = outcome.detail if isinstance(outcome, Passed) and ARROW in outcome.detail else None
+            way = outcome.detail if isinstance(outcome, Continue) and ARROW in outcome.detail else None
             return "passed", {"next": message.correlation_id, "queue": queue, "delay": delay or None, "way": way}
         case Retry(delay, hold=hold):
             return "retried", {"delay": hold or delay}

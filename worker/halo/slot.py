@@ -14,7 +14,7 @@ from yarl import URL
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
 from worker.core.exact_numbers import may_have_fractions
-from worker.core.exchange import Exchange, Fate, Request
+from worker.core.exchange import Exchange, Request, RequestResult
 from worker.core.json_codec import drafted
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
@@ -100,12 +100,12 @@ class HaloSlot:
                 with waiting_for("token", f"a token for client {access.client.name}"):
                     token = await access.auth.token(rejected=stale)
                 if isinstance(token, NoToken):
-                    return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
+                    return Exchange(RequestResult.NOT_SENT, reason=token.reason, down=True)
                 with waiting_for("budget", f"the request budget of client {access.client.name}"):
                     self._turn = await access.budget.acquire(self._priority)
         except TimeoutError:
             self.release()
-            return Exchange(Fate.NOT_SENT, reason=STOPPED)
+            return Exchange(RequestResult.NOT_SENT, reason=STOPPED)
         self._token = access.auth.ready() or token  # the token may have been renewed during the wait for the turn
         return None
 
@@ -116,7 +116,7 @@ class HaloSlot:
             self._call = await build_http_call(self.request, self._source.api, self._token.value, self._seconds)
         except Undecodable as error:
             self.release()
-            return Exchange(Fate.REJECTED, reason=f"not sent: {error}")
+            return Exchange(RequestResult.REJECTED, reason=f"not sent: {error}")
         return None
 
     def release(self) -> None:
@@ -147,10 +147,10 @@ class HaloSlot:
             exchange = await in_thread(partial(classify, result, seconds)) if large else classify(result, seconds)
             traced.set({"http.response.status_code": exchange.status})
             if not exchange.ok:
-                traced.fail(exchange.fate.value)
-        turn.unused = exchange.fate is Fate.NOT_SENT or (isinstance(result, Answer) and result.local)
+                traced.fail(exchange.result.value)
+        turn.unused = exchange.result is RequestResult.NOT_SENT or (isinstance(result, Answer) and result.local)
         self.release()
-        if exchange.fate is Fate.THROTTLED:
+        if exchange.result is RequestResult.THROTTLED:
             exchange = replace(exchange, retry_after=budget.throttled(turn.started, exchange.retry_after))
         return exchange, isinstance(result, Failure) and result.interrupted
 

@@ -14,7 +14,7 @@ from yarl import URL
 from worker.config.automation import Integration, Method
 from worker.config.run_values import Values
 from worker.core.errors import CallRefused, ConfigError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock, Evaluator, Slot
 from worker.core.sending import send_reserved
@@ -65,7 +65,7 @@ class IntegrationCaller:
                 lease = await stack.enter_async_context(self._pool.lease(customer))
             except ConfigError as error:  # of one customer; errors of other integrations appear at the start
                 problems = "; ".join(problem.message for problem in error.problems)
-                yield Exchange(Fate.NOT_SENT, reason=f"not sent: {problems}")
+                yield Exchange(RequestResult.NOT_SENT, reason=f"not sent: {problems}")
                 return
             if lease.turns is not None and (refused := await stack.enter_async_context(lease.turns.turn(customer))) is not None:
                 yield refused
@@ -126,12 +126,12 @@ class IntegrationCaller:
             self._record(connection, method, REFUSED_FATE, None, started)
             raise CallRefused(f"{method.full_name}: {connection.of_customer(result.reason)}")
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
-            return Exchange(Fate.AUTH, result.status, stale_token=token)
+            return Exchange(RequestResult.AUTH, result.status, stale_token=token)
         read = partial(to_exchange, connection.peer, result, method.response_kind)
         exchange = await in_thread(read) if isinstance(result, Answer) and result.is_large else read()
         if isinstance(result, Failure):
             exchange = replace(exchange, reason=connection.of_customer(exchange.reason), down=result.withheld)  # withheld: no attempt, no fault of the call
-        self._record(connection, method, exchange.fate.value, exchange.status, started)
+        self._record(connection, method, exchange.result.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
     def _record(self, connection: ApiConnection, method: Method, fate: str, status: int | None, started: float) -> None:
@@ -182,10 +182,10 @@ class IntegrationSlot:
         call: Call | None = first
         exchange, result = await self._exchange(first, self.authorized)
         while call is not None:
-            if exchange.fate is not Fate.DONE or not isinstance(result, Answer):
+            if exchange.result is not RequestResult.DONE or not isinstance(result, Answer):
                 return exchange
             if problem := collector.add(call, exchange, result):
-                return replace(exchange, fate=Fate.REJECTED, body=None, reason=f"{self.connection.peer}: {problem}")
+                return replace(exchange, result=RequestResult.REJECTED, body=None, reason=f"{self.connection.peer}: {problem}")
             try:
                 call = collector.following(call, exchange)
             except CallRefused as error:

@@ -13,7 +13,7 @@ from worker.config.compiled import Find
 from worker.config.routes import Publisher, Subscriber
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.ledger import Claim, Key
 from worker.core.message import Message, Unread, digest_of
 
@@ -151,4 +151,4 @@ class Impatient(SystemClock):
 
 
 def answered(body: Any, status: int = 200) -> Exchange:
-    return Exchange(Fate.DONE, status, body=body)
+    return Exchange(RequestResult.DONE, status, body=body)

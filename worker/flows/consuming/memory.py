@@ -16,7 +16,7 @@ from worker.core.errors import BrokerError, Undecodable
 from worker.core.json_codec import MAX_BYTES, weight, weight_of
 from worker.core.ledger import Ledger, arrival_key
 from worker.core.message import Delivery, Message, identity_of
-from worker.core.outcome import DeadClass, Outcome, Refused, Unsent
+from worker.core.outcome import DeadClass, NotSent, Outcome, Refused
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.threads import within
@@ -238,7 +238,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
         await memory.receipts.leave(delivery)
         share = await (memory.work(needed) if stop is None else race(memory.work(needed), stop.wait()))
     if not isinstance(share, Share):
-        return Unsent(STOPPING, counted=False)
+        return NotSent(STOPPING, counted=False)
     try:
         await memory.turn()
         return await run()

@@ -15,7 +15,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, ChannelLost, EvaluatorUnavailable
 from worker.core.ledger import Ledger
 from worker.core.message import UNREADABLE_HEADERS, Delivery
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused
+from worker.core.outcome import Ambiguous, DeadClass, Done, Outcome, Refused
 from worker.core.ports import Clock
 from worker.core.settlement import Ack, Bury, Settlement, settle
 from worker.core.spans import Span, Value, span
@@ -265,7 +265,7 @@ async def handled(job: Job) -> Outcome:
         return unevaluated(error)
     except Exception as error:
         logger.error("message.crashed", message_id=job.state.message_id, error=type(error).__name__, exc_info=error)
-        return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
+        return Ambiguous(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
 
 
 def tell_unproven(route: str, state: DeliveryState) -> None:

@@ -135,14 +135,14 @@ class SettlementExecutor:
 def instead(settlement: Settlement, state: DeliveryState, error: Unpublishable) -> Bury:
     """Return the burial of a message whose copy no broker accepts."""
     match settlement:
-        case Retry(_, attempts, doubtful, reason, marks, release=release):
+        case Retry(_, attempts, doubtful, reason, state_updates, release=release):
             return Bury(
                 DeadClass.DECODE,
                 f"it cannot be tried again, since {error}; it was to be tried again because {reason}",
                 None,
                 attempts,
                 doubtful,
-                marks,
+                state_updates,
                 release,
             )
         case Bury():

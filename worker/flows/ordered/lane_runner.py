@@ -13,7 +13,7 @@ from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.message import identity_of
-from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
+from worker.core.outcome import DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.ports import Broker, Evaluator
 from worker.core.settlement import Retry, Settlement
 from worker.core.topology import WORK_LIMIT, order_queue
@@ -133,7 +133,7 @@ class LaneRunner:
 
     async def _postpone(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
         now = self._deps.services.clock.now()
-        wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
+        wait = outcome.after if isinstance(outcome, NotSent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0
         state = replace(retried(state, settlement), order=OrderStamp(item.stamp.sequence, int(now), due))
         self._lanes.postpone(entry, progress(state), due)

@@ -19,7 +19,7 @@ from worker.changes.scan import Scan, ScanStep, SeenRows
 from worker.config.compiled import Parents
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.answer_cache import AnswerCache, CachingReader
@@ -220,7 +220,7 @@ class Poller:
 
 def is_stopping(exchange: Exchange) -> bool:
     """Return whether the client dropped the request because the worker stops."""
-    return exchange.fate is Fate.NOT_SENT and not exchange.down
+    return exchange.result is RequestResult.NOT_SENT and not exchange.down
 
 
 def held_steps(route: Subscriber) -> int:
