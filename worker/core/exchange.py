@@ -23,7 +23,7 @@ class Request:
     """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
 
     `form`: the body is an object whose members are the fields of a multipart form.
-    `timeout`: seconds for the exchange from its turn on, in place of the client's.
+    `timeout`: seconds for the exchange from its budget slot on, in place of the client's.
     """
 
     method: str

@@ -83,7 +83,7 @@ class HaloClient:
         return await send_reserved(partial(self.reserve, request, priority=priority))
 
     def stop_waiting(self) -> None:
-        """End as NOT_SENT the requests that wait for their turn or a token, and later ones that would have to wait: the worker stops."""
+        """End as NOT_SENT the requests that wait for budget or a token, and later ones that would have to wait: the worker stops."""
         self.access.shutdown.close()
 
     async def watch(self) -> None:

@@ -45,7 +45,7 @@ HINTS: dict[int, str] = {
 
 
 def classify(result: Answer | Failure, duration: float = 0.0) -> Exchange:
-    """Return the exchange for an answer or a failure. `duration`: in seconds, from its turn on.
+    """Return the exchange for an answer or a failure. `duration`: in seconds, from its budget slot on.
 
     `down` is certain for a request that was not sent. After sending it is a suspicion (gateway errors, lost or late answers, redirects, web pages,
     a refused token): one failing endpoint looks like an unavailable Halo, and only another request shows the difference.

@@ -55,10 +55,10 @@ class TokenEndpoint:
         except ProofUnavailable as error:
             return NoToken(f"no token: {error}", TokenErrorKind.UNUSABLE)
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        async with self.budget.turn(FIRST) as turn:
+        async with self.budget.reserve(FIRST) as slot:
             data = urlencode(form(grant, refresh) | proof).encode()
             answer: Answer | Failure = await self.send(Call("POST", address.url, headers, data, self.timeout))
-            turn.unused = isinstance(answer, Failure) and not answer.sent
+            slot.unused = isinstance(answer, Failure) and not answer.sent
         result = read_answer(answer, grant, address.place)
         self.metrics.tokens.labels(self.name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
         return result

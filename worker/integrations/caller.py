@@ -67,7 +67,7 @@ class IntegrationCaller:
                 problems = "; ".join(problem.message for problem in error.problems)
                 yield Exchange(RequestResult.NOT_SENT, reason=f"not sent: {problems}")
                 return
-            if lease.turns is not None and (refused := await stack.enter_async_context(lease.turns.turn(customer))) is not None:
+            if lease.slots is not None and (refused := await stack.enter_async_context(lease.slots.reserve(customer))) is not None:
                 yield refused
                 return
             yield await stack.enter_async_context(self._reserved(lease.connection, customer.own(method), values, timeout, after))
@@ -156,8 +156,8 @@ class IntegrationSlot:
 
     async def send(self, until: float | None = None) -> Exchange:
         """Send the call, and return the exchange. Raises `CallRefused`."""
-        if self.authorized.turn is not None:
-            self.authorized.turn.unused = False  # a cancelled request may have been sent
+        if self.authorized.budget_slot is not None:
+            self.authorized.budget_slot.unused = False  # a cancelled request may have been sent
         pages = self.method.pages
         if pages is None:
             return (await self._exchange(replace(self.authorized.call, not_after=until), self.authorized))[0]
@@ -178,7 +178,7 @@ class IntegrationSlot:
         return await self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
     async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:
-        """Return one exchange with the items of all pages, or the failed exchange. Each further page waits for its own turn."""
+        """Return one exchange with the items of all pages, or the failed exchange. Each further page waits for its own slot."""
         call: Call | None = first
         exchange, result = await self._exchange(first, self.authorized)
         while call is not None:
@@ -202,8 +202,8 @@ class IntegrationSlot:
         async with self.authorization.reserve(replace(call, timeout=left), "") as authorized:
             if isinstance(authorized, Failure):
                 return await self.caller.answered(self.connection, self.method, authorized, self.started), authorized
-            if authorized.turn is not None:
-                authorized.turn.unused = False
+            if authorized.budget_slot is not None:
+                authorized.budget_slot.unused = False
             return await self._exchange(authorized.call, authorized)
 
 

@@ -34,7 +34,7 @@ async def customer_of(integration: Integration, method: Method, values: Values, 
 
 
 @dataclass(slots=True)
-class CustomerTurns:
+class CustomerSlots:
     """The places of one customer, in one worker. `most`: maximum calls in flight."""
 
     most: int
@@ -49,7 +49,7 @@ class CustomerTurns:
         self._moved = self.clock.monotonic()
 
     @asynccontextmanager
-    async def turn(self, integration: Integration) -> AsyncIterator[Exchange | None]:
+    async def reserve(self, integration: Integration) -> AsyncIterator[Exchange | None]:
         """Yield None with a place. Yield an exchange without one: no call of this customer ended for `CALL_WAIT` seconds, or the worker stops."""
         try:
             async with self.shutdown.wait():

@@ -64,7 +64,7 @@ class LaneResults:
         found: dict[int, Any] = {}
         size = values = 0
         while (delivery := await channel.get(queue, keep=keep_own_parts(part.key))) is not None:
-            if delivery.unread is not None:
+            if delivery.dropped_body is not None:
                 if await self.over(delivery.message.message_id.removeprefix(PART)):
                     await delivery.ack()
                 continue

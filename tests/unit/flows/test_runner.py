@@ -36,7 +36,7 @@ class ScriptedJob:
     key: str = "m1"
     session: int = 1
     delays: tuple[float, ...] = ()
-    may_adopt: bool = False
+    may_join: bool = False
 
     async def handle(self) -> Outcome:
         return self.outcome
@@ -62,7 +62,7 @@ async def owned(job: ScriptedJob) -> list[Settlement]:
     reported: list[Settlement] = []
     memory, metrics = Memory(Receipts(job.ledger), Metrics()), Metrics()
     runner = DeliveryRunner("assets", job.ledger, memory, Impatient(), metrics, InFlight(), lambda _, settlement, *__: reported.append(settlement))
-    await runner.own(job)
+    await runner.run(job)
     return reported
 
 

@@ -20,7 +20,7 @@ from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.broker.rabbitmq.properties import to_message, to_properties
 from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, PublishRefused
-from worker.core.message import OURS, Delivery, Keep, Message, Unread, digest_of
+from worker.core.message import OURS, Delivery, DroppedBody, Keep, Message, digest_of
 from worker.core.ports import OnDelivery
 
 ALL = 0  # the delivery tag that means every delivery so far
@@ -30,13 +30,13 @@ OTHER_PROPERTIES = 2048  # bytes of a frame for its ends and the properties othe
 class RabbitDelivery:
     """An unacknowledged message of this channel."""
 
-    def __init__(self, delivered: DeliveredMessage, queue: str, channel: RabbitChannel, unread: Unread | None) -> None:
+    def __init__(self, delivered: DeliveredMessage, queue: str, channel: RabbitChannel, dropped_body: DroppedBody | None) -> None:
         self.message = to_message(delivered)
         self.queue = queue
         self.exchange = delivered.exchange or ""
         self.routing_key = delivered.routing_key or ""
         self.redelivered = bool(delivered.redelivered)
-        self.unread = unread
+        self.dropped_body = dropped_body
         self.tag = delivered.delivery_tag or 0
         self._channel = channel
 
@@ -47,7 +47,7 @@ class RabbitDelivery:
 
     @cached_property
     def digest(self) -> bytes:
-        return digest_of(self.message, self.unread)
+        return digest_of(self.message, self.dropped_body)
 
     async def ack(self) -> None:
         await self._channel.ack(self.tag)
@@ -97,11 +97,11 @@ class RabbitChannel:
             delivered = await self._methods.basic_get(queue, timeout=self._patience)
         if isinstance(delivered.delivery, Basic.GetEmpty):
             return None
-        return RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
+        return RabbitDelivery(delivered, queue, self, self._content.dropped_body_of(delivered))
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
-        def on_delivered(delivered: DeliveredMessage, unread: Unread | None) -> None:
-            delivery: Delivery = RabbitDelivery(delivered, queue, self, unread)
+        def on_delivered(delivered: DeliveredMessage, dropped_body: DroppedBody | None) -> None:
+            delivery: Delivery = RabbitDelivery(delivered, queue, self, dropped_body)
             on_delivery(delivery)
 
         tag = new_id()

@@ -140,17 +140,17 @@ class Pair:
 class Memory:
     """The memory of all messages.
 
-    `largest`: bytes of the largest body that is read. `in_flight`: bytes of bodies that all consumers may hold together; the waiting queues of `rooms` ordered
+    `largest`: bytes of the largest body that is read. `in_flight`: bytes of bodies that all consumers may hold together; the waiting queues of `ordered_routes` ordered
     routes may hold as many again. `receipts`: for messages that wait.
 
     A body counts from before it arrives until its message is settled. The work on bodies counts besides, up to one and a half times `in_flight`. A holder of a
     share of the work waits for nothing else here, so that no wait is for ever. Bodies of at most `FREE` bytes do not count.
     """
 
-    def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, rooms: int = 0) -> None:
+    def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, ordered_routes: int = 0) -> None:
         self.receipts = receipts
         self.largest = largest
-        self.room_bytes = in_flight // max(1, rooms)
+        self.bytes_per_ordered_route = in_flight // max(1, ordered_routes)
         quarter, half = in_flight // 4, in_flight // 2
         self._bodies = Pair(Pool(quarter), Pool(in_flight - quarter), SMALL)
         self._work = Pair(Pool(half), Pool(in_flight), half // 4)
@@ -165,7 +165,7 @@ class Memory:
 
     async def body(self, size: int) -> Share:
         """Room for a body, in turn."""
-        return await told(self._bodies.of(size), size, "room for its body")
+        return await take_share(self._bodies.of(size), size, "room for its body")
 
     def work_now(self, weight: int) -> Share | None:
         """Room for the work on a body, by its `weight_of`; None when there is none."""
@@ -173,7 +173,7 @@ class Memory:
 
     async def work(self, weight: int) -> Share:
         """Room for the work on a body, in turn."""
-        return await told(self._work.of(weight), weight, "memory to be worked on")
+        return await take_share(self._work.of(weight), weight, "memory to be worked on")
 
     async def turn(self) -> None:
         """Wait until a large body may begin.
@@ -213,7 +213,7 @@ class Memory:
             share.release()
 
 
-async def told(pool: Pool, weight: int, what: str) -> Share:
+async def take_share(pool: Pool, weight: int, what: str) -> Share:
     """Wait for a share, in turn. If the wait takes long, the log says what the message waits for."""
     with waiting_for("memory", what, bytes=weight, before_it=pool.waiting):
         return await pool.take(weight)

@@ -104,7 +104,7 @@ class LaneRunner:
         if item.redelivered and not self._deps.runner.in_flight.running(job.key, self._session):
             await self._count(entry, item, state)
         else:
-            await self._deps.runner.own(job)
+            await self._deps.runner.run(job)
 
     def finish(self, entry: LaneEntry[WaitingMessage]) -> None:
         self._lanes.finish(entry)
@@ -191,7 +191,7 @@ class OrderedJob:
         return self.lanes.delays
 
     @property
-    def may_adopt(self) -> bool:
+    def may_join(self) -> bool:
         return True
 
     async def handle(self) -> Outcome:

@@ -126,10 +126,10 @@ class Attempt:
             return Denial.UNCLAIMED
         if denial is not None:
             return denial
-        self.tell()
+        self.note_attempted()
         return until
 
-    def tell(self) -> None:
+    def note_attempted(self) -> None:
         """Note in the trace that a request is about to be sent."""
         number = (("attempt", self._state.attempts + 1),)
         self._attempts.tracer.note(Note("attempted", self._attempts.name, self._state.message_id, self._state.correlation_id, more=number))

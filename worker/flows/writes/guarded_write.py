@@ -66,7 +66,7 @@ class GuardedWriter:
         if parks and attempt.doubtful:
             return Refused(DeadClass.IN_DOUBT, "an earlier attempt may have created it, and there is no `find` to look it up")
         if not (write.creates or self.claim_all):
-            attempt.tell()
+            attempt.note_attempted()
             return outcome_of(await self.halo.send(request, priority=self.priority), write, repeatable=True)
         sent = await attempt.send(partial(self.halo.reserve, request, priority=self.priority), without_lookup=parks)
         if isinstance(sent, Denial):

@@ -21,7 +21,7 @@ from worker.core.topology import Topology, work_topology
 from worker.core.trace import NO_TRACE, Note, Tracer
 from worker.flows.consuming.consumer import Consumption
 from worker.flows.evaluating import unevaluated
-from worker.flows.tracing import written
+from worker.flows.tracing import write_note
 from worker.flows.writes.attempt import DENIED_PAUSE, Attempts
 from worker.flows.writes.deduplicator import Deduplicator
 from worker.flows.writes.guarded_write import GuardedWriter, unanswered
@@ -96,7 +96,7 @@ class PublisherFlow:
         except (EvaluatorUnavailable, ExpressionError, Undecodable, RequestError) as error:
             return unshaped(error, state)
         if isinstance(outcome, Done):
-            self._tracer.note(written(self._route, write, outcome, state))
+            self._tracer.note(write_note(self._route, write, outcome, state))
         return outcome
 
 
