@@ -92,10 +92,10 @@ class MemoryChannel:
         source = self._queue(queue)
         tag = new_id()
 
-        def hand_over(entry: QueueEntry) -> None:
+        def deliver(entry: QueueEntry) -> None:
             on_delivery(self._hold(UnackedEntry(source, entry, consumer), keep))
 
-        consumer = MemoryConsumer(self._prefetch, hand_over, self._lose_consumer)
+        consumer = MemoryConsumer(self._prefetch, deliver, self._lose_consumer)
         source.add(consumer, arguments or {})
         self._consuming[tag] = (source, consumer)
         return tag
