@@ -905,7 +905,7 @@ BREAKS = (
     ),
     Break(
         "what the message of a run carries packed counts as memory",
-        "worker/core/carried.py",
+        "worker/core/compressed_content.py",
         "return said if said > LIGHT else 0",
         "return 0",
         (f"{UNIT}/flows/test_iteration.py::test_what_a_small_message_of_a_run_carries_packed_waits_for_the_memory_that_it_takes_unpacked",),

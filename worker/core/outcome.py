@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from worker.core.ledger import Entry
+from worker.core.ledger import LedgerEntry
 from worker.core.message import Message
 
 
@@ -67,7 +67,7 @@ class Refused:
     reason: str
     status: int | None = None
     state_updates: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    release: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class NotSent:
     delays: tuple[float, ...] | None = None
     after: float = 0.0
     state_updates: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    release: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Ambiguous:
     counted: bool = True
     delays: tuple[float, ...] | None = None
     state_updates: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    release: LedgerEntry | None = None
 
 
 Outcome = Done | Continue | Skipped | Refused | NotSent | Ambiguous
@@ -111,6 +111,6 @@ def with_state_updates(outcome: Outcome, state_updates: Mapping[str, Any]) -> Ou
     return replace(outcome, state_updates={**state_updates, **outcome.state_updates}) if isinstance(outcome, (NotSent, Ambiguous, Refused)) else outcome
 
 
-def releasing(outcome: Outcome, release: Entry) -> Outcome:
+def releasing(outcome: Outcome, release: LedgerEntry) -> Outcome:
     """The outcome with the entry that the ledger gets if the message becomes a dead letter."""
     return replace(outcome, release=release) if isinstance(outcome, (NotSent, Ambiguous, Refused)) else outcome

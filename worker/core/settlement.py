@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.core.ledger import Entry
+from worker.core.ledger import LedgerEntry
 from worker.core.message import Message
 from worker.core.outcome import Ambiguous, Continue, DeadClass, Done, NotSent, Outcome, Refused, Skipped
 
@@ -41,7 +41,7 @@ class Retry:
     reason: str
     state_updates: Mapping[str, Any] = field(default_factory=dict)
     hold: float = 0.0
-    release: Entry | None = None
+    release: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Bury:
     attempts: int
     doubtful: bool = False
     state_updates: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    release: LedgerEntry | None = None
 
 
 Settlement = Ack | Forward | Retry | Bury

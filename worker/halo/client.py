@@ -22,7 +22,7 @@ from worker.halo.auth import AuthManager
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.halo.circuit import Circuit
 from worker.halo.grants import NoToken
-from worker.halo.interception import Intercept, straight
+from worker.halo.interception import Intercept, no_interception
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.slot import HaloSlot, Reservations, SharedAccess
 from worker.halo.token_source import GrantSource, TokenEndpoint
@@ -93,7 +93,7 @@ class HaloClient:
             reason = self._circuit.reason or await self._first_token()
             delay = PROBE_FIRST
             while reason:
-                await self._clock.sleep(max(delay * uniform(0.8, 1.0), self._auth.patience))
+                await self._clock.sleep(max(delay * uniform(0.8, 1.0), self._auth.retry_delay))
                 delay = min(delay * 2, PROBE_LIMIT)
                 reason = await self._probe()
                 if reason:
@@ -193,7 +193,7 @@ async def open_client(
     *,
     reload: Callable[[], Grant] | None = None,
     transport: Callable[[Client], AbstractAsyncContextManager[Send]] = open_transport,
-    intercept: Intercept = straight,
+    intercept: Intercept = no_interception,
 ) -> AsyncIterator[HaloClient]:
     """Open a client: its connections, its token, its probe. It does not wait for Halo; `health` and `available` show whether Halo can be used.
 

@@ -15,18 +15,18 @@ from worker.config.routes import Client
 from worker.core.errors import Undecodable
 from worker.core.exact_numbers import may_have_fractions
 from worker.core.exchange import Exchange, Request, RequestResult
-from worker.core.json_codec import drafted
+from worker.core.json_codec import encode_draft
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
 from worker.core.spans import Value, span
-from worker.halo.auth import AuthManager, Token
+from worker.halo.auth import AuthManager, BearerToken
 from worker.halo.budget import Budget, BudgetSlot
 from worker.halo.forms import encode_form
 from worker.halo.grants import NoToken
 from worker.halo.outcome import classify
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure, Send
-from worker.threads import in_thread, undrafted_in_thread
+from worker.threads import finish_draft_in_thread, in_thread
 from worker.waits import waiting_for
 
 STOPPED = "the worker stopped before the request was sent"
@@ -67,7 +67,7 @@ class HaloSlot:
         self._priority = priority
         self._seconds = seconds
         self._stale_token = stale_token
-        self._token: Token | None = None
+        self._token: BearerToken | None = None
         self._budget_slot: BudgetSlot | None = None
         self._call: Call | None = None
 
@@ -186,8 +186,8 @@ async def build_http_call(request: Request, api: str, token: str, seconds: float
         data, headers["Content-Type"] = await encode_form(request.body)
     elif request.body is not None:
         headers["Content-Type"] = "application/json"
-        data = drafted(request.body)
+        data = encode_draft(request.body)
         if may_have_fractions(data):
-            data = await undrafted_in_thread(data)
+            data = await finish_draft_in_thread(data)
     url = URL(api + request.path, encoded=True)
     return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, seconds)

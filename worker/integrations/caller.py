@@ -21,7 +21,7 @@ from worker.core.sending import send_reserved
 from worker.core.spans import span, trace_context
 from worker.halo.client import HaloClient
 from worker.halo.grants import NoToken
-from worker.halo.interception import Intercept, straight
+from worker.halo.interception import Intercept, no_interception
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure
 from worker.integrations.authorization import Authorization, AuthorizedCall, TokenAuthorization
@@ -228,7 +228,7 @@ async def open_caller(
     metrics: Metrics,
     clock: Clock,
     *,
-    intercept: Intercept = straight,
+    intercept: Intercept = no_interception,
 ) -> AsyncIterator[IntegrationCaller]:
     """Open a caller for these integrations. `clients`: by name, for `halo` integrations, which use a client's token. Opens no connection yet.
 

@@ -47,7 +47,7 @@ class LoginSource:
 
     async def obtain(self) -> IssuedToken | NoToken:
         result = await self._obtain()
-        self._metrics.tokens.labels(self._integration.name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
+        self._metrics.tokens.labels(self._integration.name, result.kind.value if isinstance(result, NoToken) else "ok").inc()
         return result
 
     async def _obtain(self) -> IssuedToken | NoToken:

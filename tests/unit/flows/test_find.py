@@ -14,7 +14,7 @@ from tests.tools.every import every
 from tests.unit.flows.routes import Given, ScriptedHalo, answered, find
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Priority, Request, RequestResult
-from worker.flows.lookups.rows import MOST_PAGES, row_test
+from worker.flows.lookups.rows import MAX_PAGES, row_test
 from worker.flows.writes.lookup import AmbiguousMatch, Answer, LookupFailed, Match, NoMatch, lookup, match_of
 
 WANTED = {"serial": "SN-7"}
@@ -92,7 +92,7 @@ async def test_a_count_below_what_halo_gives_ends_nothing():
 async def test_more_pages_than_are_looked_through_are_no_answer():
     halo = ScriptedHalo([page(others(number, 100), 9_999) for number in range(1, 2_000, 100)])
     assert isinstance(await looked_up(halo, find(), WANTED, {}, InProcess()), AmbiguousMatch)
-    assert len(halo.requests) == MOST_PAGES
+    assert len(halo.requests) == MAX_PAGES
 
 
 @pytest.mark.parametrize("value", [None, "", "   "])

@@ -15,7 +15,7 @@ from tests.tools.waiting import SOON, until
 from worker.core.message import Announced, Message
 from worker.flows.consuming import memory as memory_module
 from worker.flows.consuming.arrivals import Arrivals
-from worker.flows.consuming.memory import FREE, FREE_PACKED, Memory, Pool, Receipts, Share, with_memory
+from worker.flows.consuming.memory import FREE, FREE_COMPRESSED, Memory, Pool, Receipts, Share, with_memory
 from worker.metrics import Metrics
 
 from .routes import Arrived, Ledger
@@ -273,7 +273,7 @@ async def test_between_two_bodies_that_are_unpacked_to_be_measured_the_loop_gets
         """Nothing: the measuring is what takes time."""
 
     monkeypatch.setattr(memory_module, "measure", measure)
-    packed = Arrived(Message(b" " * (FREE_PACKED + 1), message_id="1", content_encoding="gzip"))
+    packed = Arrived(Message(b" " * (FREE_COMPRESSED + 1), message_id="1", content_encoding="gzip"))
     async with counted_turns() as turn:
         await asyncio.gather(*(with_memory(shared, packed, run) for _ in range(5)))
     assert min(later - earlier for earlier, later in itertools.pairwise(measured)) >= 4, "an answer of /livez takes three"

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.flows.routes import Arrived, Impatient, Ledger
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost
-from worker.core.ledger import Entry, once_released
+from worker.core.ledger import LedgerEntry, once_released
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.settlement import Bury, Retry, Settlement
@@ -18,7 +18,7 @@ from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.consuming.runner import DeliveryRunner, InFlight
 from worker.metrics import Metrics
 
-RELEASE = Entry(once_released("assets", 0, "K"), "m1")
+RELEASE = LedgerEntry(once_released("assets", 0, "K"), "m1")
 
 
 @dataclass

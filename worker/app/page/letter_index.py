@@ -114,7 +114,7 @@ class LetterIndex:
 
 
 def run_in(message: Message) -> tuple[str, str]:
-    """Return id and step of a run; empty if absent. Packed state is not unpacked: for many letters that would block the event loop for seconds."""
+    """Return id and step of a run; empty if absent. Compressed state is not decompressed: for many letters that would block the event loop for seconds."""
     try:
         document = decode(message.body, max_depth=MAX_RUN_DEPTH)
     except Undecodable:

@@ -132,10 +132,10 @@ def delivery_state(dead_queue: DeadQueue, message: Message, codec: HeaderCodec, 
     """
     home = dead_queue.home or dead_queue.name
     death = last_death(dead_queue, message.headers)
-    believed = codec.is_proven(message, home, content_digest) or not death
+    trusted = codec.is_proven(message, home, content_digest) or not death
     keys = death.get("routing-keys")
     origin = {"exchange": str(death.get("exchange", "")), "routing_key": str(keys[0]) if isinstance(keys, list) and keys else home}
-    return state_of(message, content_digest, origin, believed=believed)
+    return state_of(message, content_digest, origin, trusted=trusted)
 
 
 def class_and_reason(dead_queue: DeadQueue, state: DeliveryState, death: Mapping[str, Any], size: int) -> tuple[str, str]:

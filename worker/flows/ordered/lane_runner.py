@@ -27,10 +27,10 @@ from worker.flows.ordered.lanes import LaneEntry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, state_at_the_end
 from worker.flows.waiting import race
 from worker.flows.writes.publisher import refused_unless_left_out
-from worker.state.claim_index import KEPT
+from worker.state.claim_index import CLAIM_LIFETIME
 
 logger = structlog.get_logger()
-CLAIM_MEMORY = KEPT / 2  # seconds for which every replica remembers a claim
+CLAIM_MEMORY = CLAIM_LIFETIME / 2  # seconds for which every replica remembers a claim
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class Moves:
         self._begin(self._ack())
 
     def add(self, delivery: Delivery, *, size: int, unbegun: bool) -> None:
-        """Begin to move a message. `size`: bytes of its unpacked body. `unbegun`: no worker can have begun it."""
+        """Begin to move a message. `size`: bytes of its decompressed body. `unbegun`: no worker can have begun it."""
         before = self._moves[-1] if self._moves else None
         self._moves.append(Move(delivery))
         self._begin(self._move(self._moves[-1], before, size=size, unbegun=unbegun))

@@ -31,7 +31,7 @@ from worker.flows.polling.plan import after_scan, plan_scan, resume_scan, suspen
 from worker.flows.polling.processing import TOMBSTONE, RowProcessor, TooManyRecords
 from worker.flows.polling.report_scan import PATH, ReportScan
 from worker.flows.polling.turn import Turn, TurnResult
-from worker.flows.requests import evaluated, subscriber_request
+from worker.flows.requests import evaluated_request, subscriber_request
 from worker.metrics import Metrics
 from worker.state.baton import Baton
 from worker.state.record_index import RecordIndex
@@ -121,7 +121,7 @@ class Poller:
     async def _scan_parents(self, turn: Turn, parents: Parents, pause: Callable[[], bool]) -> None:
         """Process each page of parents before the next one is read: its children cost up to 100 requests."""
         bindings = {"route": self._route.name, "client": self._route.client}
-        parameters = await evaluated(parents.request, {}, bindings, self._evaluator)
+        parameters = await evaluated_request(parents.request, {}, bindings, self._evaluator)
         request = build_request(parents.operation, parameters["path"], parameters["query"])
         sharing = CachingReader(self._route.name, self._route.client, self._reader, self._shared, begun=turn.baton.scan is not None)
         reader = PageReader(sharing, request, parents.operation.listing, self._read_logger(turn, request.path))

@@ -15,12 +15,12 @@ from worker.config.control_steps import ForEach, SubRunbook
 from worker.config.mappings import as_text
 from worker.config.run_values import Values
 from worker.core.bodies import LARGE
-from worker.core.carried import carried
+from worker.core.compressed_content import compressed_content_memory
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.known_secrets import KnownSecrets, secret_texts
 from worker.core.lanes import RunBroker
-from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
+from worker.core.ledger import Claim, Ledger, LedgerEntry, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import ARROW, Ambiguous, Continue, DeadClass, Done, NotSent, Outcome, Refused, Skipped, releasing
 from worker.core.ports import Clock, Evaluator
@@ -73,7 +73,7 @@ class RunbookFlow:
         """Take one step. Always returns an `Outcome`."""
         try:
             body = delivery.message.body
-            run = Run.read(body) if len(body) <= LARGE and not carried(delivery) else await in_thread(partial(Run.read, body))
+            run = Run.read(body) if len(body) <= LARGE and not compressed_content_memory(delivery) else await in_thread(partial(Run.read, body))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):
@@ -88,7 +88,7 @@ class RunbookFlow:
                 return NotSent(f"the step could not be claimed: {error}", counted=False)
             step = self._runbook.steps.get(run.step or "")
             attempt = self._attempts.of(delivery, state, step.retry if step is not None else (), remembered=claim is Claim.AGAIN or state.remembered is True)
-            return releasing(await self._take_and_report(run, attempt, state.attempts), Entry(visit_released(run.id, run.visit), state.message_id))
+            return releasing(await self._take_and_report(run, attempt, state.attempts), LedgerEntry(visit_released(run.id, run.visit), state.message_id))
 
     def _foreign(self, run: Run) -> Refused | None:
         """Return why this runbook takes no step of this run; None if it does."""

@@ -10,7 +10,7 @@ from worker.config.compiled import Find
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Priority
 from worker.core.ports import Evaluator, Halo
-from worker.flows.lookups.rows import MOST_PAGES, MatchingRows, RowsUnread, TooManyRows, matching_rows, normal
+from worker.flows.lookups.rows import MAX_PAGES, MatchingRows, RowsUnavailable, TooManyRows, matching_rows, normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ async def lookup(
     path = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.path.items()}
     query = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.query.items()}
     match await matching_rows(halo, find.operation, path, query, wanted, priority=priority, timeout=timeout):
-        case RowsUnread(exchange):
+        case RowsUnavailable(exchange):
             return LookupFailed(exchange)
         case TooManyRows():
-            return AmbiguousMatch(f"`find` brings more than {MOST_PAGES} pages: make its query narrower")
+            return AmbiguousMatch(f"`find` brings more than {MAX_PAGES} pages: make its query narrower")
         case MatchingRows() as found:
             return verdict(found)
 
