@@ -50,7 +50,7 @@ class Metrics:
         self._show_routes()
         self._show_waiting_queues()
         self.consuming = self._gauge("consuming", "1 while a route's consumer gets deliveries", "route")
-        self.in_hand = self._gauge("messages_in_hand", "Messages in flight", "route")
+        self.in_flight = self._gauge("messages_in_hand", "Messages in flight", "route")
         self.memory_used = self._gauge("memory_used_bytes", "Memory of messages in flight, by kind: bodies, and work on them (estimated)", "kind")
         self.memory_waiting = self._gauge("memory_waiting", "Messages that wait for memory, by kind", "kind")
         self.expressions_stopped = self._counter("expressions_stopped", "Evaluations that ended early, by reason: time, memory, failed, killed", "reason")
@@ -108,7 +108,7 @@ class Metrics:
             self.cursor_lost,
             self.consuming,
             self.paused,
-            self.in_hand,
+            self.in_flight,
             self.retrying,
         ):
             with suppress(KeyError):

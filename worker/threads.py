@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from worker.core.bodies import LARGE, read_message
 from worker.core.errors import Oversized
-from worker.core.json_codec import LARGEST, undrafted
+from worker.core.json_codec import LARGEST, finish_draft
 from worker.core.message import Message
 
 Result = TypeVar("Result")
@@ -28,11 +28,11 @@ async def in_thread_if_large(size: int, work: Callable[[], Result]) -> Result:
 
 
 async def within(limit: int, body: bytes, work: Callable[[int], Result]) -> Result:
-    """The result of `work(limit)`, in a thread if the body is large, packed or unpacked. `work` raises `Oversized` for more bytes than its argument."""
+    """The result of `work(limit)`, in a thread if the body is large, compressed or decompressed. `work` raises `Oversized` for more bytes than its argument."""
     if len(body) <= LARGE:
         try:
             return work(min(limit, LARGE))
-        except Oversized:  # raised before the body is unpacked
+        except Oversized:  # raised before the body is decompressed
             pass
     return await in_thread(lambda: work(limit))
 
@@ -46,6 +46,6 @@ async def read_body(message: Message, limit: int = LARGEST, then: Callable[[Any]
     return await within(limit, message.body, lambda most: then(read_message(message, most)))
 
 
-async def undrafted_in_thread(text: bytes) -> bytes:
-    """The result of `undrafted`, in a thread if the text is large. Raises `Undecodable`."""
-    return await in_thread_if_large(len(text), lambda: undrafted(text))
+async def finish_draft_in_thread(text: bytes) -> bytes:
+    """The result of `finish_draft`, in a thread if the text is large. Raises `Undecodable`."""
+    return await in_thread_if_large(len(text), lambda: finish_draft(text))

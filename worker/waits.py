@@ -14,7 +14,7 @@ import structlog
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
-TOLD_AFTER = 5.0  # seconds
+LOG_AFTER = 5.0  # seconds
 
 
 class WorkScope:
@@ -54,7 +54,7 @@ def waiting_for(cause: str, detail: str = "", **fields: Any) -> Iterator[None]:
     wait = _Wait(cause, detail or cause, scope, fields)
     loop = asyncio.get_running_loop()
     begun, waited = loop.time(), 0.0 if scope is None else scope.waited
-    timer = loop.call_later(max(0.0, TOLD_AFTER - waited), wait.tell)  # it runs in the context of the message, so its log line names the message
+    timer = loop.call_later(max(0.0, LOG_AFTER - waited), wait.log)  # it runs in the context of the message, so its log line names the message
     try:
         yield
     finally:
@@ -72,7 +72,7 @@ class _Wait:
     fields: dict[str, Any]
     counted: bool = False
 
-    def tell(self) -> None:
+    def log(self) -> None:
         scope = self.scope
         if scope is not None:
             self.counted = True

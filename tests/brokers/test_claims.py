@@ -18,7 +18,7 @@ from worker.core.message import Message
 from worker.core.ports import Clock
 from worker.core.topology import CLAIMS, claims_topology
 from worker.metrics import Metrics
-from worker.state.claim_index import ClaimIndex, Entry, encoded
+from worker.state.claim_index import ClaimEntry, ClaimIndex, encoded
 from worker.state.stream_ledger import StreamLedger, open_ledger
 
 CLOCK = SystemClock()
@@ -85,7 +85,7 @@ async def test_a_replica_whose_clock_is_ahead_knows_what_was_claimed_as_well(rep
 async def test_what_was_claimed_more_than_a_day_ago_is_free(replicas, world: World):
     async with world.attach() as broker:
         await broker.declare(claims_topology())
-        await broker.publish(Message(encoded([Entry.of(str(key("k")), "old", CLOCK.now() - 90_000)])), routing_key=CLAIMS)
+        await broker.publish(Message(encoded([ClaimEntry.of(str(key("k")), "old", CLOCK.now() - 90_000)])), routing_key=CLAIMS)
     [replica] = await replicas(1)
     assert await soon(replica.claim(key("k"), "new")) is Claim.WON
 
@@ -159,7 +159,7 @@ async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_
     async with world.attach() as broker:
         await broker.declare(claims_topology())
         for number in range(entries):
-            await broker.publish(Message(encoded([Entry.of(str(key(f"new {number}")), "m", CLOCK.now())])), routing_key=CLAIMS)
+            await broker.publish(Message(encoded([ClaimEntry.of(str(key(f"new {number}")), "m", CLOCK.now())])), routing_key=CLAIMS)
         async with open_ledger(broker, CLOCK, index) as claims:
             await until(partial(works, claims))
             assert await soon(claims.claim(key("old 1"), "other")) is Claim.WON
@@ -193,7 +193,7 @@ async def test_a_claim_that_is_dated_ahead_holds_no_key_and_is_counted(world):
     async with world.attach() as broker:
         await broker.declare(claims_topology())
         for ahead in (2 * 3600, 10 * 365 * 86_400):
-            await broker.publish(Message(encoded([Entry.of(str(key("k")), "forged", CLOCK.now() + ahead)])), routing_key=CLAIMS)
+            await broker.publish(Message(encoded([ClaimEntry.of(str(key("k")), "forged", CLOCK.now() + ahead)])), routing_key=CLAIMS)
         async with open_ledger(broker, CLOCK, metrics=metrics) as claims:
             assert await soon(claims.claim(key("k"), "m")) is Claim.WON
             assert not await claims.knows(key("another"))

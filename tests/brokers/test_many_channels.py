@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.brokers.test_deliveries import Inbox
 from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.attachment import RabbitBroker
-from worker.broker.rabbitmq.connection import Link
+from worker.broker.rabbitmq.connection import AmqpConnection
 from worker.broker.rabbitmq.declare import inspect_queue
 from worker.core.message import Message
 from worker.core.topology import Topology, browsable_queue
@@ -31,7 +31,7 @@ async def broker(amqp_url: str) -> AsyncIterator[RabbitBroker]:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections of eight channels each."""
-    monkeypatch.setattr(Link, "channel_max", 8)
+    monkeypatch.setattr(AmqpConnection, "channel_max", 8)
 
 
 async def test_consumers_beyond_half_of_the_channels_of_a_connection_get_another_one(few, broker: RabbitBroker):
@@ -82,16 +82,16 @@ async def test_more_channels_than_a_connection_may_have_cost_no_connection(broke
 
 async def test_a_channel_that_the_broker_closes_is_free_again_while_much_is_written(broker: RabbitBroker):
     """It closes one over each question about a queue that is not there. Where this is not confirmed, the next with its number costs the connection."""
-    link, asked = broker._consuming, asyncio.Event()
+    connection, asked = broker._consuming, asyncio.Event()
 
     async def write() -> None:
-        async with link.methods(PATIENCE) as methods:
+        async with connection.methods(PATIENCE) as methods:
             while not asked.is_set():
                 await methods.basic_qos(prefetch_count=1)
 
     async def ask() -> None:
         for _ in range(30):
-            assert await inspect_queue(link, "missing", PATIENCE) is None
+            assert await inspect_queue(connection, "missing", PATIENCE) is None
         asked.set()
 
     await asyncio.gather(ask(), *(write() for _ in range(30)))

@@ -17,7 +17,7 @@ from tests.tools.proxy import Proxy, through_proxy
 from tests.tools.rabbitmq import RabbitMQ, vhost_of
 from tests.tools.waiting import SOON, soon, until
 from worker.broker.rabbitmq import connect
-from worker.broker.rabbitmq.connection import Link
+from worker.broker.rabbitmq.connection import AmqpConnection
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, TopologyMismatch
 from worker.core.message import Message
 from worker.core.ports import Broker
@@ -48,14 +48,14 @@ async def refusal(url: str, within: float = SOON) -> str:
 
 async def test_questions_about_queues_share_one_channel_which_is_opened_again_over_a_queue_that_is_missing(broker: Broker, monkeypatch: pytest.MonkeyPatch):
     opened = 0
-    methods = Link.methods
+    methods = AmqpConnection.methods
 
-    def counted(link: Link, patience: float) -> AbstractAsyncContextManager[Any]:
+    def counted(connection: AmqpConnection, call_timeout: float) -> AbstractAsyncContextManager[Any]:
         nonlocal opened
         opened += 1
-        return methods(link, patience)
+        return methods(connection, call_timeout)
 
-    monkeypatch.setattr(Link, "methods", counted)
+    monkeypatch.setattr(AmqpConnection, "methods", counted)
     await asyncio.gather(*(broker.queue_depth("in") for _ in range(20)), *(broker.consumers("in") for _ in range(20)))
     assert opened == 1
     assert [await broker.queue_depth("missing"), await broker.consumers("missing"), await broker.queue_depth("in")] == [None, 0, 0]

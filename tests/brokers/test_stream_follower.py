@@ -16,7 +16,7 @@ from worker.core.errors import ChannelLost
 from worker.core.message import Message
 from worker.core.ports import Broker
 from worker.core.topology import Topology, stream
-from worker.state.stream_follower import Batch, Position, StreamFollower, open_stream
+from worker.state.stream_follower import Batch, StreamFollower, StreamPosition, open_stream
 
 NAME = "numbers"
 NUMBERS = Topology(queues=(stream(NAME, 10_000_000, 1_000_000),))
@@ -31,7 +31,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch):
 class Reader:
     """What a handler was given since the last restart."""
 
-    def __init__(self, position: Position | None = None) -> None:
+    def __init__(self, position: StreamPosition | None = None) -> None:
         self.follower = StreamFollower(NAME, NUMBERS, SystemClock(), kept=60, position=position)
         self.read: list[int] = []
         self.restarts = 0
@@ -133,7 +133,7 @@ async def test_a_deleted_stream_is_declared_and_read_again_from_its_start(world:
 async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_was_read(world: World, broker: Broker, count: int):
     await broker.declare(NUMBERS)
     await write(broker, range(count), "other")
-    reader = Reader(Position(9, "9"))
+    reader = Reader(StreamPosition(9, "9"))
     async with reader.following(broker):
         await becomes(lambda: len(reader.read) == count)
     assert reader.read == list(range(count))
@@ -143,11 +143,11 @@ async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_
 async def test_the_message_at_the_position_is_not_handled_twice(broker: Broker):
     await broker.declare(NUMBERS)
     await write(broker, range(10))
-    reader = Reader(Position(6, "6"))
+    reader = Reader(StreamPosition(6, "6"))
     async with reader.following(broker):
         await becomes(lambda: len(reader.read) == 3)
     assert reader.read == [7, 8, 9]
-    assert reader.follower.position == Position(9, "9")
+    assert reader.follower.position == StreamPosition(9, "9")
 
 
 async def test_a_stream_that_is_read_once_ends_with_a_silence(broker: Broker):

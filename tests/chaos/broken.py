@@ -98,7 +98,7 @@ BREAKS = (
     Break(
         "handlers outlive their channel, and the copy waits for their result",
         "worker/flows/consuming/runner.py",
-        "execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None",
+        "execution = self.in_flight.join_execution(job.key, job.session) if job.may_join else None",
         "execution = None",
         (f"{END}/test_outages.py::test_a_connection_to_the_broker_that_is_cut_during_a_post_costs_no_second_post",),
     ),
@@ -573,7 +573,7 @@ BREAKS = (
     ),
     Break(
         "a too large message is rejected only where that loses nothing",
-        "worker/flows/consuming/unread.py",
+        "worker/flows/consuming/dropped_body.py",
         "if self.rejectable and not died_before(delivery):",
         "if not died_before(delivery):",
         ("tests/flows/memory/test_too_large.py::test_a_queue_that_the_worker_did_not_declare_keeps_it_and_readiness_says_what_to_do",),
@@ -632,7 +632,7 @@ BREAKS = (
     ),
     Break(
         "the broker is not asked to dead-letter a message with `x-death`",
-        "worker/flows/consuming/unread.py",
+        "worker/flows/consuming/dropped_body.py",
         'return "x-death" in delivery.message.headers',
         "return False",
         ("tests/flows/attacks/test_broker_deaths.py::test_a_too_large_message_that_tells_of_deaths_is_buried_as_a_copy_and_the_broker_goes_on_burying",),
@@ -905,7 +905,7 @@ BREAKS = (
     ),
     Break(
         "what the message of a run carries packed counts as memory",
-        "worker/core/carried.py",
+        "worker/core/compressed_content.py",
         "return said if said > LIGHT else 0",
         "return 0",
         (f"{UNIT}/flows/test_iteration.py::test_what_a_small_message_of_a_run_carries_packed_waits_for_the_memory_that_it_takes_unpacked",),
@@ -950,7 +950,7 @@ BREAKS = (
     Break(
         "a message that is too large and has `x-death` is read alone, and stops no ordered route",
         "worker/flows/ordered/intake.py",
-        "            if self._unread.is_buried_as_copy(delivery):\n",
+        "            if self._bodyless.is_buried_as_copy(delivery):\n",
         "            if False:\n",
         ("tests/flows/attacks/test_broker_deaths.py::test_a_too_large_message_that_tells_of_deaths_stops_no_route_that_keeps_an_order",),
     ),

@@ -15,7 +15,7 @@ import worker
 
 ROOT = f"{Path(worker.__file__).parent}/"
 FIRST = ("broker/rabbitmq/channel.py", "on_delivered")
-OWNER = "Consumer._own"
+OWNER = "Consumer._run_delivery"
 LAST = ("halo/transport.py", "begin")
 VALUES = "core/"
 """The room of values and pure functions: they return before the message goes on."""

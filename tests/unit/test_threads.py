@@ -23,7 +23,7 @@ from worker.core.bodies import LARGE
 from worker.core.clock import SystemClock
 from worker.core.exchange import Request
 from worker.core.message import Delivery, Message
-from worker.core.outcome import DeadClass, Outcome, Passed, Refused
+from worker.core.outcome import Continue, DeadClass, Outcome, Refused
 from worker.flows.consuming.memory import Memory, Receipts, with_memory
 from worker.flows.local.broker import EventRecorder, LocalBroker
 from worker.flows.running.elements import ElementList
@@ -108,9 +108,9 @@ async def test_a_small_body_stays_in_the_loop(kind: str, flow: Any, in_threads: 
 
 
 async def test_a_large_run_is_read_in_a_thread_and_a_small_one_in_the_loop(in_threads: list[Any]):
-    assert isinstance(await settled(taken(message(TEXT.encode("gb18030")))), Passed)
+    assert isinstance(await settled(taken(message(TEXT.encode("gb18030")))), Continue)
     assert len(in_threads) == 2
-    assert isinstance(await settled(taken(message(b"x"))), Passed)
+    assert isinstance(await settled(taken(message(b"x"))), Continue)
     assert len(in_threads) == 2
 
 
@@ -121,7 +121,7 @@ async def test_a_run_that_carries_much_in_little_is_unpacked_in_a_thread(in_thre
     flow = RunbookFlow(
         Runbook("rb", "b", {"b": Step("b", action=None, end="done")}), None, Ledger(), InProcess(), Impatient(), broker=LocalBroker(EventRecorder())
     )  # type: ignore[arg-type]
-    assert isinstance(await flow.handle(delivery, opened(delivery)), Passed)
+    assert isinstance(await flow.handle(delivery, opened(delivery)), Continue)
     assert len(in_threads) == 1
 
 

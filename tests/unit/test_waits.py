@@ -14,7 +14,7 @@ from worker.waits import WorkScope, waiting_for
 
 @pytest.fixture
 def soon(monkeypatch):
-    monkeypatch.setattr("worker.waits.TOLD_AFTER", 0.0)
+    monkeypatch.setattr("worker.waits.LOG_AFTER", 0.0)
 
 
 async def turns(count: int = 5) -> None:

@@ -15,7 +15,7 @@ from worker.flows.lookups.ids import HaloIds
 from worker.flows.running.step import StepExecutor, clients_of
 from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
-from worker.halo.interception import Intercept, RequestRecorder, straight
+from worker.halo.interception import Intercept, RequestRecorder, no_interception
 from worker.integrations.caller import open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
@@ -42,7 +42,7 @@ async def open_clients(
     names: Iterable[str] | None = None,
     reload: Reload | None = None,
     permits: PermitsOf | None = None,
-    intercept: Intercept = straight,
+    intercept: Intercept = no_interception,
 ) -> AsyncIterator[dict[str, HaloClient]]:
     """Open the clients, by name; clients of one tenant share their rate limit. `names`: only these (default: all that the routes use).
 
@@ -67,7 +67,7 @@ async def open_step_executor(
 
     `evaluator`: the engine's, without tables and ids. With `recorder` writes are recorded instead of sent.
     """
-    metrics, intercept = Metrics(), straight if recorder is None else recorder.intercept
+    metrics, intercept = Metrics(), no_interception if recorder is None else recorder.intercept
     names = set().union(*(clients_of(runbook, routes.integrations) for runbook in runbooks))
     async with (
         open_clients(routes, settings, metrics, Health(), clock, names=names, intercept=intercept) as clients,

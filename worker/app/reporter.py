@@ -172,12 +172,12 @@ class Reporter:
             self.health.up("unrouted", f"{unrouted} in {UNROUTED}: no queue took these events; see `halo-worker dead list unrouted`")
         else:
             self.health.forget("unrouted")
-        in_hand, consuming = await metric_values(self.metrics.in_hand), await metric_values(self.metrics.consuming)
+        in_flight, consuming = await metric_values(self.metrics.in_flight), await metric_values(self.metrics.consuming)
         settled, ordered = await self._counts(), await metric_values(self.metrics.ordered_waiting)
         busy = []
         for place in places:
             label, count = (place.name,), settled.get(place.name, 0.0)
-            idle = consuming.get(label, 0) > 0 and not in_hand.get(label, 0) and self._settled.get(place.name) == count
+            idle = consuming.get(label, 0) > 0 and not in_flight.get(label, 0) and self._settled.get(place.name) == count
             if idle and not place.has_waiting_queue:
                 self._empty_at[place.name] = self.clock.now()
             elif place.queues:

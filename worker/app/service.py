@@ -193,7 +193,9 @@ class Service:
 
     def _memory(self) -> Memory:
         ordered_routes = sum(publisher.has_waiting_queue for publisher in self.routes.publishers.values())
-        return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=ordered_routes)
+        return Memory(
+            Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, ordered_routes=ordered_routes
+        )
 
     async def _drain_requests(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
         """When the worker stops, return messages that wait for their turn to their queue unsent, and close the public port.

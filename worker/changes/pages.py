@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from worker.catalogue.operation import Listing
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.ports import Reader
 
 PAGE_SIZE = 100  # Halo's maximum: it answers no more rows, even if the request asks for more
@@ -92,5 +92,5 @@ class PageReader:
         found = rows_of(exchange.body, self._listing)
         if found is None:
             reason = "the answer is not a list: it has neither an array nor the list's key"
-            return PageFailed(replace(exchange, fate=Fate.DONE_UNREAD, reason=reason))
+            return PageFailed(replace(exchange, result=RequestResult.DONE_UNREAD, reason=reason))
         return Page(*found, exchange.date)

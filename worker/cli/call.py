@@ -26,7 +26,7 @@ from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.errors import WorkerError
 from worker.core.exact_numbers import dumps
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.health import Health
 from worker.core.ports import Evaluator, Slot
 from worker.core.printable import printable
@@ -146,7 +146,7 @@ async def in_time(caller: Caller, integration: Integration, method: Method, valu
         async with asyncio.timeout(limit):
             return await send_reserved(reserve)
     except TimeoutError:
-        return Exchange(Fate.AMBIGUOUS, reason=f"the call did not end within {format_duration(limit)}: it waited for {waits_for}", duration=limit)
+        return Exchange(RequestResult.AMBIGUOUS, reason=f"the call did not end within {format_duration(limit)}: it waited for {waits_for}", duration=limit)
 
 
 async def request_line(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> str:
@@ -196,7 +196,7 @@ def exchange_object(line: str, exchange: Exchange, method: Method, values: Value
         name: {"expression": str(path), "value": value_of(path, exchange, values), "missing": path.missing(root_of(path, exchange, values))}
         for name, path in method.output.items()
     }
-    answer = {"status": exchange.status, "fate": exchange.fate.value, "reason": exchange.reason, "ms": milliseconds(exchange), "response": exchange.body}
+    answer = {"status": exchange.status, "fate": exchange.result.value, "reason": exchange.reason, "ms": milliseconds(exchange), "response": exchange.body}
     return {"request": line} | answer | {"variables": variables}
 
 

@@ -30,7 +30,7 @@ from worker.core.ports import Broker, Evaluator, Reader
 from worker.core.suggest import choices
 from worker.flows.polling.plan import CLOCKS_APART
 from worker.flows.polling.report_scan import report_request, rows_of_report
-from worker.flows.requests import evaluated, subscriber_request
+from worker.flows.requests import evaluated_request, subscriber_request
 from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import Settings, load_settings
@@ -190,7 +190,7 @@ async def counted_list(route: Subscriber, evaluator: Evaluator) -> tuple[Operati
     if route.for_each is None:
         parameters = await subscriber_request(route, evaluator)
         return route.operation, build_request(route.operation, parameters["path"], parameters["query"])
-    parameters = await evaluated(route.for_each.request, {}, {"route": route.name, "client": route.client}, evaluator)
+    parameters = await evaluated_request(route.for_each.request, {}, {"route": route.name, "client": route.client}, evaluator)
     return route.for_each.operation, build_request(route.for_each.operation, parameters["path"], parameters["query"])
 
 

@@ -23,7 +23,7 @@ class Caller(Protocol):
     async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
         """One exchange; `status` and `body` (JSON, or text) are set after any response, whatever its status. `timeout` overrides the method's own, in seconds.
 
-        Fates: DONE for 2xx, REJECTED for other responses below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for a failure after sending, NOT_SENT.
+        Results: DONE for 2xx, REJECTED for other responses below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for a failure after sending, NOT_SENT.
         Raises `ExpressionError` (a template failed), `EvaluatorUnavailable`, `CallRefused` (a path segment, a host or a header is not allowed).
         """
         ...

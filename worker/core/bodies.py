@@ -1,4 +1,4 @@
-"""Reads JSON bodies from every source: it unpacks them, honours their charset, and names the cause of a failure."""
+"""Reads JSON bodies from every source: it decompresses them, honours their charset, and names the cause of a failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.core.message import Message
 LARGE: Final = 256 * 1024
 """Bytes: a larger body is processed in a thread. A body of this size takes some milliseconds."""
 CHUNK: Final = 64 * 1024
-UNPACKED_CHUNK: Final = 256 * 1024
+DECOMPRESSED_CHUNK: Final = 256 * 1024
 GZIP_START: Final = b"\x1f\x8b"
 GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15  # zlib's `wbits`
 GZIP_NAMES: Final = frozenset(("gzip", "x-gzip"))
@@ -36,7 +36,7 @@ NAME: Final = re.compile(r"[\w.+-]{1,40}")
 
 
 def is_small(message: Message) -> bool:
-    """Whether a body is read in the event loop. A compressed body is not: it may unpack to a large one."""
+    """Whether a body is read in the event loop. A compressed body is not: it may decompress to a large one."""
     return len(message.body) <= LARGE and not message.content_encoding
 
 
@@ -46,8 +46,8 @@ def read_message(message: Message, limit: int = LARGEST) -> Any:
 
 
 def read_json(body: bytes, content_type: str = "", content_encoding: str = "", limit: int = LARGEST, max_values: int = MAX_VALUES) -> Any:
-    """The JSON value of a body. `limit`: bytes, packed and unpacked. Raises `Undecodable`, `Oversized`; their text quotes nothing of the body."""
-    text = to_utf8(unpacked(body, content_encoding, limit), content_type, content_encoding)
+    """The JSON value of a body. `limit`: bytes, compressed and decompressed. Raises `Undecodable`, `Oversized`; their text quotes nothing of the body."""
+    text = to_utf8(decompressed(body, content_encoding, limit), content_type, content_encoding)
     try:
         return decode(text, limit, MAX_DEPTH, max_values)
     except Oversized:
@@ -74,13 +74,13 @@ def is_utf8(text: bytes) -> bool:
 
 
 @lru_cache(maxsize=32)
-def packing_of(content_encoding: str) -> str:
+def compression_of(content_encoding: str) -> str:
     """The compression in a content encoding; empty for none. Raises `Undecodable` for more than one."""
     names = [name.strip().lower() for name in content_encoding.split(",")]
-    packings = [name for name in names if name not in PLAIN and not is_charset(name)]
-    if len(packings) > 1:
+    compressions = [name for name in names if name not in PLAIN and not is_charset(name)]
+    if len(compressions) > 1:
         raise Undecodable("the body is compressed more than once: compress it once, with gzip or deflate")
-    return packings[0] if packings else ""
+    return compressions[0] if compressions else ""
 
 
 def is_charset(name: str) -> bool:
@@ -103,38 +103,38 @@ def codec_of(name: str) -> str:
         return ""
 
 
-def unpacked(body: bytes, content_encoding: str, limit: int = LARGEST) -> bytes:
+def decompressed(body: bytes, content_encoding: str, limit: int = LARGEST) -> bytes:
     """The body without its compression. Raises `Oversized`; `Undecodable` for an unsupported compression or a body that does not have it.
 
-    It counts the size first, with the memory of one piece: a body that unpacks beyond the limit takes no more memory.
+    It counts the size first, with the memory of one piece: a body that decompresses beyond the limit takes no more memory.
     """
-    if not (packing := packing_of(content_encoding)):
+    if not (compression := compression_of(content_encoding)):
         return body
-    for _ in pieces(body, packing, limit):
+    for _ in pieces(body, compression, limit):
         pass
-    return b"".join(pieces(body, packing, limit))
+    return b"".join(pieces(body, compression, limit))
 
 
 def measure(body: bytes, content_encoding: str, limit: int = LARGEST) -> tuple[int, int]:
-    """About how many bytes and values a compressed body has once unpacked, counted without holding it. Raises `Undecodable`, `Oversized`."""
+    """About how many bytes and values a compressed body has once decompressed, counted without holding it. Raises `Undecodable`, `Oversized`."""
     size = values = 0
-    for piece in pieces(body, packing_of(content_encoding), limit):
+    for piece in pieces(body, compression_of(content_encoding), limit):
         size, values = size + len(piece), values + marks_in(piece)
     return size, values
 
 
-class Unpacker:
+class Decompressor:
     """Unpacks the parts of one compressed body as they come. Its methods raise `Undecodable`, and `Oversized` beyond `limit` bytes of content."""
 
-    def __init__(self, packing: str, limit: int) -> None:
-        self._packing = packing
+    def __init__(self, compression: str, limit: int) -> None:
+        self._compression = compression
         self._limit = limit
         self._size = 0
         self._held = b""
         self._member: zlib._Decompress | None = None
         self._members = 0
-        if packing not in GZIP_NAMES and packing != "deflate":
-            told = packing if NAME.fullmatch(packing) else "something unknown"
+        if compression not in GZIP_NAMES and compression != "deflate":
+            told = compression if NAME.fullmatch(compression) else "something unknown"
             raise Undecodable(f"the body is compressed with {told}, which is not read: compress with gzip or deflate, or not at all")
 
     def feed(self, part: bytes) -> Iterator[bytes]:
@@ -155,10 +155,10 @@ class Unpacker:
                 self._member = None
 
     def _next_member(self, part: bytes) -> zlib._Decompress | None:
-        """The unpacker for the start of the body or of a further gzip member; None when it needs more bytes to choose one."""
-        gzipped = self._packing in GZIP_NAMES
+        """The decompressor for the start of the body or of a further gzip member; None when it needs more bytes to choose one."""
+        gzipped = self._compression in GZIP_NAMES
         if self._members and not (gzipped and GZIP_START.startswith(part[:2])):
-            raise Undecodable(f"more bytes follow the end of the body's {self._packing} compression")
+            raise Undecodable(f"more bytes follow the end of the body's {self._compression} compression")
         if len(part) < len(GZIP_START):
             return None
         self._members += 1
@@ -169,27 +169,27 @@ class Unpacker:
     def finish(self) -> None:
         """Raise `Undecodable` if the last part was not the end of the body."""
         if self._member is not None or self._held:
-            raise Undecodable(f"the body is cut: its {self._packing} compression has no end")
+            raise Undecodable(f"the body is cut: its {self._compression} compression has no end")
 
 
-def member_pieces(member: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
-    """The content of the next packed bytes. Raises `Undecodable`."""
+def member_pieces(member: zlib._Decompress, compressed: bytes) -> Iterator[bytes]:
+    """The content of the next compressed bytes. Raises `Undecodable`."""
     piece = b""
-    while packed or len(piece) == UNPACKED_CHUNK:  # a full piece may leave more inside
+    while compressed or len(piece) == DECOMPRESSED_CHUNK:  # a full piece may leave more inside
         try:
-            piece = member.decompress(packed, UNPACKED_CHUNK)
+            piece = member.decompress(compressed, DECOMPRESSED_CHUNK)
         except zlib.error:
             raise Undecodable("the body is not compressed as its content encoding says, or it is damaged") from None
         yield piece
-        packed = member.unconsumed_tail
+        compressed = member.unconsumed_tail
 
 
-def pieces(body: bytes, packing: str, limit: int) -> Iterator[bytes]:
+def pieces(body: bytes, compression: str, limit: int) -> Iterator[bytes]:
     """The content of a whole compressed body, piece by piece. Raises `Undecodable`, `Oversized`."""
-    unpacker = Unpacker(packing, limit)
+    decompressor = Decompressor(compression, limit)
     for start in range(0, len(body), CHUNK):
-        yield from unpacker.feed(body[start : start + CHUNK])
-    unpacker.finish()
+        yield from decompressor.feed(body[start : start + CHUNK])
+    decompressor.finish()
 
 
 def deflate_kind(body: bytes) -> int:

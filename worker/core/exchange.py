@@ -23,7 +23,7 @@ class Request:
     """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
 
     `form`: the body is an object whose members are the fields of a multipart form.
-    `timeout`: seconds for the exchange from its turn on, in place of the client's.
+    `timeout`: seconds for the exchange from its budget slot on, in place of the client's.
     """
 
     method: str
@@ -38,7 +38,7 @@ PROBE = Request("GET", "/Status", {"count": "1"})
 """A request that shows whether Halo is up: it is small, and needs a token but hardly a permission. A 403 is an answer too."""
 
 
-class Fate(Enum):
+class RequestResult(Enum):
     """The result of a request."""
 
     NOT_SENT = "not_sent"  # no byte of the request reached Halo: it may be repeated freely
@@ -61,7 +61,7 @@ class Exchange:
     `stale_token`: the token that Halo refused with a 401, otherwise empty. The caller may reserve and send the request again, once.
     """
 
-    fate: Fate
+    result: RequestResult
     status: int | None = None
     reason: str = ""
     body: Any = None
@@ -81,4 +81,4 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        return self.fate is Fate.DONE
+        return self.result is RequestResult.DONE

@@ -14,7 +14,7 @@ from typing import Any
 
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
 from worker.core.entropy import new_id
-from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read, written
+from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read_fields, write_fields
 from worker.core.message import NO_HEADERS, Delivery, Message, digest
 
 VERSION = 1
@@ -38,7 +38,7 @@ class HeaderCodec:
         """The state of a delivery; unproven headers are the sender's. `home`: the queue that it belongs to, if it came from another queue."""
         message, content = delivery.message, delivery.digest
         proven = self.is_proven(message, home or delivery.queue, content)
-        state = state_of(message, content, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, believed=proven)
+        state = state_of(message, content, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, trusted=proven)
         return replace(state, redelivered=True) if delivery.redelivered and not state.redelivered else state
 
     def is_proven(self, message: Message, home: str, content: bytes) -> bool:
@@ -73,7 +73,7 @@ class HeaderCodec:
             expiration=None,
         )
 
-    def proven(self, message: Message, home: str) -> Message:
+    def sign(self, message: Message, home: str) -> Message:
         """A message of the worker itself for the queue `home`, with the MAC that `is_proven` checks."""
         if not self.key:
             raise NoKey("the key of the headers is not there yet")
@@ -86,32 +86,32 @@ class HeaderCodec:
         return blake2b(told.encode(), key=self.key, digest_size=MAC_BYTES).hexdigest().encode()
 
 
-def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
-    """The state in the headers. Headers that are not `believed` are the sender's own and give nothing. `otherwise`: attributes for missing headers."""
+def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO_HEADERS, *, trusted: bool) -> DeliveryState:
+    """The state in the headers. Headers that are not `trusted` are the sender's own and give nothing. `otherwise`: attributes for missing headers."""
     headers, message_id = message.headers, message.message_id or new_id()
     found = {**otherwise, "origin": "" if message.message_id else f"content:{content.hex()}"}
     order: dict[str, Any] = {}
     death: dict[str, Any] = {}
-    if believed:
-        found, order, death = found | read(STATE, headers), read(ORDER, headers), read(DEATH, headers)
+    if trusted:
+        found, order, death = found | read_fields(STATE, headers), read_fields(ORDER, headers), read_fields(DEATH, headers)
     return DeliveryState(
         message_id,
         message.correlation_id or message_id,
         **found,
         order=OrderStamp(**{"since": 0} | order) if "sequence" in order else None,
         death=Death(**death) if "dead_class" in death else None,
-        headers=senders_of(headers, believed=believed),
-        proven=believed,
-        copied=believed and not COPIES.isdisjoint(headers),
-        unproven=() if believed or KNOWN.isdisjoint(headers) else tuple(sorted(KNOWN & headers.keys())),
+        headers=senders_of(headers, trusted=trusted),
+        proven=trusted,
+        copied=trusted and not COPIES.isdisjoint(headers),
+        unproven=() if trusted or KNOWN.isdisjoint(headers) else tuple(sorted(KNOWN & headers.keys())),
     )
 
 
-def senders_of(headers: Mapping[str, Any], *, believed: bool) -> Mapping[str, Any]:
+def senders_of(headers: Mapping[str, Any], *, trusted: bool) -> Mapping[str, Any]:
     """The sender's headers as sent. On a worker's copy, a separate table holds the sender's headers that have our names."""
     if not headers:
         return NO_HEADERS
-    if not believed:
+    if not trusted:
         return {header: value for header, value in headers.items() if not header.startswith(COUNTS)}
     displaced = headers.get(SENDER)
     kept = {header: value for header, value in headers.items() if not is_ours(header) and not header.startswith((*COUNTS, *DEATHS))}
@@ -120,9 +120,9 @@ def senders_of(headers: Mapping[str, Any], *, believed: bool) -> Mapping[str, An
 
 def headers_of(state: DeliveryState) -> dict[str, Any]:
     """Our headers that hold this state."""
-    own = written(STATE, state)
+    own = write_fields(STATE, state)
     if state.reason:  # a message that waits for a retry has these headers even with no counted attempt
         own = {"halo-attempts": state.attempts, "halo-doubtful": state.doubtful} | own
     if state.order is not None:
-        own |= written(ORDER, state.order)
-    return own if state.death is None else own | written(DEATH, state.death)
+        own |= write_fields(ORDER, state.order)
+    return own if state.death is None else own | write_fields(DEATH, state.death)

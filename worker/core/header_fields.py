@@ -119,13 +119,13 @@ def is_reserved(header: str) -> bool:
     return is_ours(header) or header.casefold() in ROUTING or header.startswith(DEATHS)
 
 
-def read(fields: Sequence[Field], headers: Mapping[str, Any]) -> dict[str, Any]:
+def read_fields(fields: Sequence[Field], headers: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes that these headers hold."""
     found = {each.attribute: each.read(headers[each.header]) for each in fields if each.header in headers}
     return {attribute: value for attribute, value in found.items() if value is not None}
 
 
-def written(fields: Sequence[Field], source: Any) -> dict[str, Any]:
+def write_fields(fields: Sequence[Field], source: Any) -> dict[str, Any]:
     """The headers that hold an object's attributes."""
     values = ((each, getattr(source, each.attribute)) for each in fields)
     return {each.header: each.write(value) for each, value in values if value != each.absent}

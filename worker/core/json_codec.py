@@ -93,13 +93,13 @@ def count_outside_texts(body: bytes, enough: int) -> int:
     return count
 
 
-def weight_of(body: bytes) -> int:
+def estimate_body_memory(body: bytes) -> int:
     """Return an upper estimate of the memory, in bytes, for parsing and processing this text. A text with too many values is never parsed."""
-    return weight(len(body), count_values(body))
+    return estimate_memory(len(body), count_values(body))
 
 
-def weight(size: int, values: int) -> int:
-    """As `weight_of`, for a text with this number of bytes and values."""
+def estimate_memory(size: int, values: int) -> int:
+    """As `estimate_body_memory`, for a text with this number of bytes and values."""
     return WEIGHT_OF_BYTE * size + (WEIGHT_OF_VALUE * values if values <= MAX_VALUES else 0)
 
 
@@ -122,16 +122,16 @@ def encode(value: Any) -> bytes:
         raise Undecodable(f"the value cannot be written as JSON: {error}") from None
 
 
-def drafted(value: Any) -> bytes:
-    """Write JSON as `encode`, but leave floats without a fraction (see `may_have_fractions`) to `undrafted`. Raises `Undecodable`."""
+def encode_draft(value: Any) -> bytes:
+    """Write JSON as `encode`, but leave floats without a fraction (see `may_have_fractions`) to `finish_draft`. Raises `Undecodable`."""
     try:
         return unfinished(value)
     except TypeError as error:
         raise Undecodable(f"the value cannot be written as JSON: {error}") from None
 
 
-def undrafted(text: bytes) -> bytes:
-    """The text of `drafted` with integers in place of floats without a fraction. Raises `Undecodable`."""
+def finish_draft(text: bytes) -> bytes:
+    """The text of `encode_draft` with integers in place of floats without a fraction. Raises `Undecodable`."""
     try:
         return without_fractions(text)
     except TypeError as error:

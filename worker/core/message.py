@@ -66,7 +66,7 @@ OURS = up_to(STATE_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class DroppedBody:
     """A body that was not kept: its size in bytes and its `digest`."""
 
     size: int
@@ -105,7 +105,7 @@ class Delivery(Protocol):
         ...
 
     @property
-    def unread(self) -> Unread | None:
+    def dropped_body(self) -> DroppedBody | None:
         """Set where the body was not kept: `message.body` is then empty."""
         ...
 
@@ -143,9 +143,9 @@ def weight_of_value(value: Any) -> int:
     return VALUE_BYTES + (len(value) if isinstance(value, bytes) else 0)
 
 
-def digest_of(message: Message, unread: Unread | None) -> bytes:
+def digest_of(message: Message, dropped_body: DroppedBody | None) -> bytes:
     """The digest of a delivery's body, kept or not."""
-    return digest(message.body) if unread is None else unread.digest
+    return digest(message.body) if dropped_body is None else dropped_body.digest
 
 
 def identity_of(delivery: Delivery) -> tuple[str, str, bytes]:

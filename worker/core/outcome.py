@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from worker.core.ledger import Entry
+from worker.core.ledger import LedgerEntry
 from worker.core.message import Message
 
 
@@ -39,7 +39,7 @@ ARROW = " → "
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class Continue:
     """The step is done. `message` goes to `queue` for the next step, after `delay` seconds in a retry queue.
 
     `detail`: for a run, the two steps with `ARROW` between them.
@@ -61,21 +61,21 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The message cannot work as it is. `marks`: attributes of the dead letter's `DeliveryState`. `release`: the ledger's entry with the dead letter."""
+    """The message cannot work as it is. `state_updates`: attributes of the dead letter's `DeliveryState`. `release`: the ledger's entry with the dead letter."""
 
     dead_class: DeadClass
     reason: str
     status: int | None = None
-    marks: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    state_updates: Mapping[str, Any] = field(default_factory=dict)
+    release: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class NotSent:
     """This attempt certainly did nothing in Halo. Not `counted` when the cause lies outside this message (Halo down, throttled, stopping).
 
     `delays`: the delays of its retries, where they differ between the messages of a queue. `after`: seconds before the next attempt, for one not counted.
-    `marks`: attributes of `DeliveryState` for the copy of the next attempt. `release`: the entry that the ledger gets if this is the last attempt.
+    `state_updates`: attributes of `DeliveryState` for the copy of the next attempt. `release`: the entry that the ledger gets if this is the last attempt.
     """
 
     reason: str
@@ -83,31 +83,34 @@ class Unsent:
     counted: bool = True
     delays: tuple[float, ...] | None = None
     after: float = 0.0
-    marks: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    state_updates: Mapping[str, Any] = field(default_factory=dict)
+    release: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
-    """This attempt may have had its effect. `repeatable`: a repeat is harmless, or a lookup can come first. `delays`, `marks`, `release` as in `Unsent`."""
+class Ambiguous:
+    """This attempt may have had its effect. `repeatable`: a repeat is harmless, or a lookup can come first.
+
+    `delays`, `state_updates`, `release` as in `NotSent`.
+    """
 
     reason: str
     repeatable: bool
     status: int | None = None
     counted: bool = True
     delays: tuple[float, ...] | None = None
-    marks: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    state_updates: Mapping[str, Any] = field(default_factory=dict)
+    release: LedgerEntry | None = None
 
 
-Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful
+Outcome = Done | Continue | Skipped | Refused | NotSent | Ambiguous
 
 
-def marked(outcome: Outcome, marks: Mapping[str, Any]) -> Outcome:
-    """The outcome with more attributes for the state of the message's copy, if it makes a copy. The outcome's own marks have priority."""
-    return replace(outcome, marks={**marks, **outcome.marks}) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome
+def with_state_updates(outcome: Outcome, state_updates: Mapping[str, Any]) -> Outcome:
+    """The outcome with more attributes for the state of the message's copy, if it makes a copy. The outcome's own attributes have priority."""
+    return replace(outcome, state_updates={**state_updates, **outcome.state_updates}) if isinstance(outcome, (NotSent, Ambiguous, Refused)) else outcome
 
 
-def releasing(outcome: Outcome, release: Entry) -> Outcome:
+def releasing(outcome: Outcome, release: LedgerEntry) -> Outcome:
     """The outcome with the entry that the ledger gets if the message becomes a dead letter."""
-    return replace(outcome, release=release) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome
+    return replace(outcome, release=release) if isinstance(outcome, (NotSent, Ambiguous, Refused)) else outcome

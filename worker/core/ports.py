@@ -31,7 +31,7 @@ class Channel(Protocol):
     async def get(self, queue: str, *, keep: Keep = OURS) -> Delivery | None:
         """Take one ready message, None when there is none. Raises `ChannelLost`, or `QueueMissing`, which closes the channel.
 
-        The channel drops a body that `keep` refuses while it comes; the delivery then has `Delivery.unread`.
+        The channel drops a body that `keep` refuses while it comes; the delivery then has `Delivery.dropped_body`.
         """
         ...
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.core.ledger import Entry
+from worker.core.ledger import LedgerEntry
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
+from worker.core.outcome import Ambiguous, Continue, DeadClass, Done, NotSent, Outcome, Refused, Skipped
 
 UNDECIDED = frozenset({DeadClass.AUTH, DeadClass.IN_DOUBT})  # the refusal leaves open whether an earlier attempt had its effect
 
@@ -31,7 +31,7 @@ class Forward:
 class Retry:
     """Publish a copy to the retry queue of `delay` seconds, or to its own queue when None.
 
-    `attempts`, `doubtful` and the `marks` (attributes of `DeliveryState`) travel with it. `hold`: seconds to hold the message before that, where no retry
+    `attempts`, `doubtful` and the `state_updates` (attributes of `DeliveryState`) travel with it. `hold`: seconds to hold the message before that, where no retry
     queue is long enough. `release`: the entry that the ledger gets if no broker takes the copy.
     """
 
@@ -39,16 +39,16 @@ class Retry:
     attempts: int
     doubtful: bool
     reason: str
-    marks: Mapping[str, Any] = field(default_factory=dict)
+    state_updates: Mapping[str, Any] = field(default_factory=dict)
     hold: float = 0.0
-    release: Entry | None = None
+    release: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bury:
     """Publish a copy with the reason to the dead queue. `doubtful`: one of the attempts may have had its effect, so a replay must check first.
 
-    `marks`: further attributes of its `DeliveryState`. `release`: the entry that the ledger gets with it.
+    `state_updates`: further attributes of its `DeliveryState`. `release`: the entry that the ledger gets with it.
     """
 
     dead_class: DeadClass
@@ -56,8 +56,8 @@ class Bury:
     status: int | None
     attempts: int
     doubtful: bool = False
-    marks: Mapping[str, Any] = field(default_factory=dict)
-    release: Entry | None = None
+    state_updates: Mapping[str, Any] = field(default_factory=dict)
+    release: LedgerEntry | None = None
 
 
 Settlement = Ack | Forward | Retry | Bury
@@ -68,23 +68,37 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
     match outcome:
         case Done() | Skipped():
             return Ack()
-        case Passed(message, queue, delay=delay):
+        case Continue(message, queue, delay=delay):
             return Forward(message, queue, delay)
         case Refused(dead_class, reason, status):
-            return Bury(dead_class, reason, status, attempts + 1, doubtful=doubtful and dead_class in UNDECIDED, marks=outcome.marks, release=outcome.release)
-        case Doubtful(reason, repeatable=False, status=status):
-            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1, doubtful=True, marks=outcome.marks, release=outcome.release)
-        case Unsent(reason, counted=False, after=after) if after > 0:
+            return Bury(
+                dead_class,
+                reason,
+                status,
+                attempts + 1,
+                doubtful=doubtful and dead_class in UNDECIDED,
+                state_updates=outcome.state_updates,
+                release=outcome.release,
+            )
+        case Ambiguous(reason, repeatable=False, status=status):
+            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1, doubtful=True, state_updates=outcome.state_updates, release=outcome.release)
+        case NotSent(reason, counted=False, after=after) if after > 0:
             enough = min((delay for delay in (delays if outcome.delays is None else outcome.delays) if delay >= after), default=None)
-            return Retry(enough, attempts, doubtful, reason, outcome.marks, after if enough is None else 0.0, outcome.release)
-        case Unsent(reason, counted=False):
-            return Retry(None, attempts, doubtful, reason, outcome.marks, release=outcome.release)
-        case Doubtful(reason, counted=False):
-            return Retry(None, attempts, doubtful=True, reason=reason, marks=outcome.marks, release=outcome.release)
-        case Unsent(reason, status) | Doubtful(reason, _, status):
+            return Retry(enough, attempts, doubtful, reason, outcome.state_updates, after if enough is None else 0.0, outcome.release)
+        case NotSent(reason, counted=False):
+            return Retry(None, attempts, doubtful, reason, outcome.state_updates, release=outcome.release)
+        case Ambiguous(reason, counted=False):
+            return Retry(None, attempts, doubtful=True, reason=reason, state_updates=outcome.state_updates, release=outcome.release)
+        case NotSent(reason, status) | Ambiguous(reason, _, status):
             plan = delays if outcome.delays is None else outcome.delays
             if attempts >= len(plan):
                 return Bury(
-                    DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1, doubtful or isinstance(outcome, Doubtful), outcome.marks, outcome.release
+                    DeadClass.RETRIES_EXHAUSTED,
+                    reason,
+                    status,
+                    attempts + 1,
+                    doubtful or isinstance(outcome, Ambiguous),
+                    outcome.state_updates,
+                    outcome.release,
                 )
-            return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason, outcome.marks, release=outcome.release)
+            return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Ambiguous), reason, outcome.state_updates, release=outcome.release)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from worker.core.errors import EvaluatorUnavailable
-from worker.core.outcome import Unsent
+from worker.core.outcome import NotSent
 from worker.core.ports import Clock
 from worker.core.repeats import Repeats
 
@@ -17,9 +17,9 @@ Value = TypeVar("Value")
 RETRY_DELAY = 1.0  # seconds
 
 
-def unevaluated(error: EvaluatorUnavailable) -> Unsent:
+def unevaluated(error: EvaluatorUnavailable) -> NotSent:
     """Return the outcome of a message for which nothing was done yet: it is tried again, uncounted."""
-    return Unsent(str(error), counted=False, after=RETRY_DELAY)
+    return NotSent(str(error), counted=False, after=RETRY_DELAY)
 
 
 async def once_evaluated(evaluate: Callable[[], Awaitable[Value]], clock: Clock) -> Value:

@@ -11,7 +11,7 @@ from worker.core.errors import ExpressionError
 from worker.core.ports import Evaluator
 
 
-async def evaluated(parameters: RequestParameters, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> dict[str, dict[str, Any]]:
+async def evaluated_request(parameters: RequestParameters, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> dict[str, dict[str, Any]]:
     """{"path": {…}, "query": {…}} for this context. Raises `ExpressionError`."""
     return {
         "path": {name: await template.evaluate(context, bindings, evaluator) for name, template in parameters.path.items()},
@@ -22,7 +22,7 @@ async def evaluated(parameters: RequestParameters, context: Any, bindings: Mappi
 async def subscriber_request(route: Subscriber, evaluator: Evaluator) -> dict[str, dict[str, Any]]:
     """The request parameters of a poll. Raises `ExpressionError`, also when the input transformer yields another shape."""
     bindings = {"route": route.name, "client": route.client}
-    request = await evaluated(route.request, {}, bindings, evaluator)
+    request = await evaluated_request(route.request, {}, bindings, evaluator)
     if route.input_transform is None:
         return request
     return merge_request(request, await route.input_transform.evaluate(request, bindings, evaluator), "input_transform")

@@ -9,30 +9,30 @@ from typing import Any
 from worker.changes.records import record_key
 from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
-from worker.core.outcome import ARROW, Done, Outcome, Passed, Skipped
+from worker.core.outcome import ARROW, Continue, Done, Outcome, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.core.trace import IDS, LONGEST, Note
 from worker.flows.writes.write_request import Write
 
 
-def received(route: str, state: DeliveryState) -> Note:
+def received_note(route: str, state: DeliveryState) -> Note:
     more = (("attempt", state.attempts + 1), ("replays", state.replays or None))
     return Note("received", route, state.message_id, state.correlation_id, more=more)
 
 
-def settled(route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState) -> Note:
+def settlement_note(route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState) -> Note:
     """Return the note of a settlement."""
-    event, more = told(outcome, settlement)
+    event, more = stage_of(outcome, settlement)
     return Note(event, route, state.message_id, state.correlation_id, more=tuple(more.items()))
 
 
-def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]:
+def stage_of(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]:
     """Return the stage of a settlement and its details. Total over the settlements."""
     match settlement:
         case Ack():
             return "skipped" if isinstance(outcome, Skipped) else "done", {"status": getattr(outcome, "status", None)}
         case Forward(message, queue, delay):
-            way = outcome.detail if isinstance(outcome, Passed) and ARROW in outcome.detail else None
+            way = outcome.detail if isinstance(outcome, Continue) and ARROW in outcome.detail else None
             return "passed", {"next": message.correlation_id, "queue": queue, "delay": delay or None, "way": way}
         case Retry(delay, hold=hold):
             return "retried", {"delay": hold or delay}
@@ -40,7 +40,7 @@ def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]
             return "dead", {"dead_class": dead_class.value, "status": status, "attempts": attempts}
 
 
-def written(route: Publisher, write: Write, outcome: Done, state: DeliveryState) -> Note:
+def write_note(route: Publisher, write: Write, outcome: Done, state: DeliveryState) -> Note:
     """Return the note of a write that Halo has stored: the records by the ids of its answer, otherwise by the ids that were sent."""
     key = route.operation.key
     records = first_keys(outcome.body, key) or first_keys(write.payload, key) or path_key(write)

@@ -34,7 +34,7 @@ def finder(client: Client, send: Send, budget: Budget) -> FindAddress:
     async def find() -> TokenAddress | NoToken:
         if client.token_url is not None:
             return token_address(client.token_url, client.tenant)
-        async with budget.turn(FIRST):
+        async with budget.reserve(FIRST):
             return await discover(client, send)
 
     return find

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class BearerToken:
     """`value` goes into the Authorization header; times are monotonic."""
 
     value: str = field(repr=False)
@@ -59,33 +59,33 @@ class AuthManager:
         self._name = name
         self._source = source
         self._clock = clock
-        self._current: Token | None = None
-        self._trouble: NoToken | None = None
+        self._current: BearerToken | None = None
+        self._last_failure: NoToken | None = None
         self._after_error = Backoff()
         self._after_rejection = Backoff()
-        self._renewal: asyncio.Task[Token | NoToken] | None = None
+        self._renewal: asyncio.Task[BearerToken | NoToken] | None = None
 
-    def ready(self) -> Token | None:
+    def ready(self) -> BearerToken | None:
         """The current token, if it has not expired."""
         return self._current if self._current and self._clock.monotonic() < self._current.expires_at else None
 
-    def token_now(self, rejected: str | None = None) -> Token | None:
+    def token_now(self, rejected: str | None = None) -> BearerToken | None:
         """The current token, None without one or if it is `rejected`. It also starts the renewal in time."""
         current = self.ready()
         if current is None or current.value == rejected:
             return None
-        if self._clock.monotonic() >= current.renew_at and self._renewal is None and self._recent_trouble() is None:
+        if self._clock.monotonic() >= current.renew_at and self._renewal is None and self._recent_failure() is None:
             self._renewal = self._renewing(rejection=False)
         return current
 
-    async def token(self, rejected: str | None = None) -> Token | NoToken:
+    async def token(self, rejected: str | None = None) -> BearerToken | NoToken:
         """A token that is not `rejected`, or why there is none. A rejected token is replaced only while it is the current one."""
         if (token := self.token_now(rejected)) is not None:
             return token
-        current, trouble, renewal = self.ready(), self._recent_trouble(), self._renewal
+        current, failure, renewal = self.ready(), self._recent_failure(), self._renewal
         if renewal is None:
-            if trouble is not None:
-                return trouble
+            if failure is not None:
+                return failure
             renewal = self._renewal = self._renewing(rejection=current is not None)
         return await asyncio.shield(renewal)
 
@@ -96,7 +96,7 @@ class AuthManager:
         return (*self._source.secrets, token)
 
     @property
-    def patience(self) -> float:
+    def retry_delay(self) -> float:
         """Seconds until another token call may be made."""
         return max(0.0, self._after_error.until - self._clock.monotonic())
 
@@ -105,19 +105,19 @@ class AuthManager:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
 
-    def _recent_trouble(self) -> NoToken | None:
-        return self._trouble if self._clock.monotonic() < self._after_error.until else None
+    def _recent_failure(self) -> NoToken | None:
+        return self._last_failure if self._clock.monotonic() < self._after_error.until else None
 
-    def _renewing(self, *, rejection: bool) -> asyncio.Task[Token | NoToken]:
+    def _renewing(self, *, rejection: bool) -> asyncio.Task[BearerToken | NoToken]:
         # in a separate context: all callers share the token, so its log lines and requests belong to no message
         renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of {self._name}", context=Context())
         renewal.add_done_callback(self._finished)
         return renewal
 
-    def _finished(self, _: asyncio.Task[Token | NoToken]) -> None:
+    def _finished(self, _: asyncio.Task[BearerToken | NoToken]) -> None:
         self._renewal = None
 
-    async def _renew(self, *, rejection: bool) -> Token | NoToken:
+    async def _renew(self, *, rejection: bool) -> BearerToken | NoToken:
         if rejection:
             await self._await_floor()  # other callers use the token meanwhile: perhaps only one endpoint rejects it
             self._current = None
@@ -125,11 +125,11 @@ class AuthManager:
         started = self._clock.monotonic()
         result = await self._source.obtain()
         if isinstance(result, NoToken):
-            self._trouble = result
+            self._last_failure = result
             self._after_error.raise_from(self._clock.monotonic())
-            log.warning("token.refused", client=self._name, trouble=result.trouble.value, reason=result.reason, retry_in=round(self.patience))
+            log.warning("token.refused", client=self._name, trouble=result.kind.value, reason=result.reason, retry_in=round(self.retry_delay))
             return result
-        self._trouble = None
+        self._last_failure = None
         self._after_error.lower()
         self._current = self._accept(result, started)
         return self._current
@@ -141,9 +141,9 @@ class AuthManager:
             await self._clock.sleep(wait)
         self._after_rejection.raise_from(self._clock.monotonic())
 
-    def _accept(self, granted: IssuedToken, started: float) -> Token:
+    def _accept(self, granted: IssuedToken, started: float) -> BearerToken:
         if granted.life is None:
             log.warning("token.life_unknown", client=self._name, assumed_seconds=UNKNOWN_LIFE)
         life = granted.life or UNKNOWN_LIFE
         log.info("token.refreshed", client=self._name, seconds=round(life) if isfinite(life) else None)
-        return Token(granted.value, started + life * uniform(*RENEW_AT), started + life)
+        return BearerToken(granted.value, started + life * uniform(*RENEW_AT), started + life)

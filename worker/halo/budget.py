@@ -19,11 +19,11 @@ from worker.halo.window import Window
 
 FIRST = -1
 """The priority of tokens and probes, for which all other requests wait."""
-FAIR_TURN = 10  # one turn of this many goes to the longest waiting request, so that a flood of writes cannot starve the polls
+FAIR_SLOT = 10  # one slot of this many goes to the longest waiting request, so that a flood of writes cannot starve the polls
 PAUSE_FIRST = 30.0
 PAUSE_LIMIT = 60.0
 RETRY_AFTER_LIMIT = 600.0  # Halo's window is five minutes: a longer wait is a mistake of the server or a proxy
-LONGEST_NAP = 1.0  # seconds within which a waiter notices a returned place
+MAX_POLL_INTERVAL = 1.0  # seconds within which a waiter notices a returned place
 
 log = structlog.get_logger()
 
@@ -32,11 +32,11 @@ log = structlog.get_logger()
 class Waiter:
     priority: int
     number: int
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class BudgetSlot:
     """The right to send one request. `started` is monotonic. `unused`: no byte left the machine, so its place is free again."""
 
     started: float
@@ -45,9 +45,9 @@ class Turn:
 
 
 class Budget:
-    """Gives turns within the rate limit: the lowest priority value first, then in order of arrival. `limit` None: no limit, but pauses apply.
+    """Gives slots within the rate limit: the lowest priority value first, then in order of arrival. `limit` None: no limit, but pauses apply.
 
-    With `permits` each turn takes a permit, except turns for tokens and probes (FIRST). This replica's own window stays as a second guard.
+    With `permits` each slot takes a permit, except slots for tokens and probes (FIRST). This replica's own window stays as a second guard.
     """
 
     def __init__(self, tenant: str, limit: RateLimit | None, clock: Clock, permits: Permits | None = None) -> None:
@@ -60,55 +60,55 @@ class Budget:
             self._permit_pool = PermitPool(permits, Allowance.of(limit.requests, limit.seconds).renewal, clock, self._wake_next)
         self._waiters: list[Waiter] = []
         self._numbers = count()
-        self._turns = 0
+        self._slots_given = 0
         self._paused_until = clock.monotonic()
         self._throttles = 0
 
     @asynccontextmanager
-    async def turn(self, priority: int) -> AsyncIterator[Turn]:
-        """Acquire a turn for the block, and release it at the end. The turn counts unless the caller sets `unused`."""
-        turn = await self.acquire(priority)
-        turn.unused = False
+    async def reserve(self, priority: int) -> AsyncIterator[BudgetSlot]:
+        """Acquire a slot for the block, and release it at the end. The slot counts unless the caller sets `unused`."""
+        slot = await self.acquire(priority)
+        slot.unused = False
         try:
-            yield turn
+            yield slot
         finally:
-            self.release(turn)
+            self.release(slot)
 
-    async def acquire(self, priority: int) -> Turn:
-        """Wait for a turn, which keeps its place until `release`. A cancelled waiter takes no turn."""
-        if (turn := self.acquire_now(priority)) is not None:
-            return turn
+    async def acquire(self, priority: int) -> BudgetSlot:
+        """Wait for a slot, which keeps its place until `release`. A cancelled waiter takes no slot."""
+        if (slot := self.acquire_now(priority)) is not None:
+            return slot
         await self._wait(priority)
         return self._begin(priority)
 
-    def acquire_now(self, priority: int) -> Turn | None:
-        """A turn, or None where the caller would have to wait."""
+    def acquire_now(self, priority: int) -> BudgetSlot | None:
+        """A slot, or None where the caller would have to wait."""
         return None if self._waiters or self._delay() != 0 or not self._permitted(priority) else self._begin(priority)
 
-    def _begin(self, priority: int) -> Turn:
-        turn = Turn(self._clock.monotonic())
-        self._turns += 1
+    def _begin(self, priority: int) -> BudgetSlot:
+        slot = BudgetSlot(self._clock.monotonic())
+        self._slots_given += 1
         if self._window is not None:
-            self._window.start(turn.started)
+            self._window.start(slot.started)
             if priority != FIRST and self._permit_pool is not None:
                 self._permit_pool.consume()
-                turn.renewing.enter_context(self._permit_pool.running())
+                slot.renewing.enter_context(self._permit_pool.running())
             self._wake_next()
-        return turn
+        return slot
 
-    def release(self, turn: Turn) -> None:
-        """Release a turn, once. The place of a turn that was used stays taken for a whole window."""
+    def release(self, slot: BudgetSlot) -> None:
+        """Release a slot, once. The place of a slot that was used stays taken for a whole window."""
         if self._window is None:
             return
-        turn.renewing.close()
-        if turn.unused:
+        slot.renewing.close()
+        if slot.unused:
             self._window.give_back()
         else:
             self._window.end(self._clock.monotonic())
         self._wake_next()
 
     def throttled(self, started: float, retry_after: float | None) -> float:
-        """Pause after a 429 to a turn that began at `started`. Return the seconds without requests: `retry_after`; without a usable one 30, then 60."""
+        """Pause after a 429 to a request whose slot began at `started`. Return the seconds without requests: `retry_after`; without a usable one 30, then 60."""
         now = self._clock.monotonic()
         if now - self._paused_until > PAUSE_LIMIT:
             self._throttles = 0
@@ -149,17 +149,17 @@ class Budget:
         self._waiters.append(waiter)
         try:
             while True:
-                waiter.turn.clear()
+                waiter.woken.clear()
                 if self._next() is not waiter:
-                    await waiter.turn.wait()
+                    await waiter.woken.wait()
                     continue
                 delay = self._delay()
                 if delay is None:
-                    await waiter.turn.wait()
+                    await waiter.woken.wait()
                 elif delay > 0:
-                    await self._clock.sleep(min(delay, LONGEST_NAP))
+                    await self._clock.sleep(min(delay, MAX_POLL_INTERVAL))
                 elif not self._permitted(priority):
-                    await waiter.turn.wait()
+                    await waiter.woken.wait()
                 else:
                     return
         finally:
@@ -172,13 +172,13 @@ class Budget:
         return priority == FIRST or self._permit_pool is None or self._permit_pool.available()
 
     def _next(self) -> Waiter:
-        if self._turns % FAIR_TURN == FAIR_TURN - 1:
+        if self._slots_given % FAIR_SLOT == FAIR_SLOT - 1:
             return min(self._waiters, key=lambda waiter: (waiter.priority != FIRST, waiter.number))
         return min(self._waiters, key=lambda waiter: (waiter.priority, waiter.number))
 
     def _wake_next(self) -> None:
         if self._waiters:
-            self._next().turn.set()
+            self._next().woken.set()
 
     def _delay(self) -> float | None:
         now = self._clock.monotonic()

@@ -13,7 +13,7 @@ import structlog
 
 from worker.config.routes import Client, Grant
 from worker.core.entropy import uniform
-from worker.core.exchange import PROBE, Exchange, Fate, Priority, Request
+from worker.core.exchange import PROBE, Exchange, Priority, Request, RequestResult
 from worker.core.health import Health
 from worker.core.ports import Clock
 from worker.core.sending import send_reserved
@@ -22,7 +22,7 @@ from worker.halo.auth import AuthManager
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.halo.circuit import Circuit
 from worker.halo.grants import NoToken
-from worker.halo.interception import Intercept, straight
+from worker.halo.interception import Intercept, no_interception
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.slot import HaloSlot, Reservations, SharedAccess
 from worker.halo.token_source import GrantSource, TokenEndpoint
@@ -77,13 +77,13 @@ class HaloClient:
 
     def refused(self, request: Request) -> Exchange | None:
         """The exchange with the reason why the client sends nothing now; None while it sends."""
-        return self._recorded(request, Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True)) if self._circuit.broken else None
+        return self._recorded(request, Exchange(RequestResult.NOT_SENT, reason=self._circuit.reason, down=True)) if self._circuit.broken else None
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
         return await send_reserved(partial(self.reserve, request, priority=priority))
 
     def stop_waiting(self) -> None:
-        """End as NOT_SENT the requests that wait for their turn or a token, and later ones that would have to wait: the worker stops."""
+        """End as NOT_SENT the requests that wait for budget or a token, and later ones that would have to wait: the worker stops."""
         self.access.shutdown.close()
 
     async def watch(self) -> None:
@@ -93,7 +93,7 @@ class HaloClient:
             reason = self._circuit.reason or await self._first_token()
             delay = PROBE_FIRST
             while reason:
-                await self._clock.sleep(max(delay * uniform(0.8, 1.0), self._auth.patience))
+                await self._clock.sleep(max(delay * uniform(0.8, 1.0), self._auth.retry_delay))
                 delay = min(delay * 2, PROBE_LIMIT)
                 reason = await self._probe()
                 if reason:
@@ -115,12 +115,12 @@ class HaloClient:
         """The exchange with the true state of Halo as a whole. A failure after sending may concern one endpoint only, so a probe decides."""
         if not exchange.down:
             return exchange
-        if exchange.fate is Fate.NOT_SENT:
+        if exchange.result is RequestResult.NOT_SENT:
             self._circuit.open(exchange.reason)
             return exchange
         reason = self._circuit.reason or await self._confirm()
-        if reason and exchange.fate is Fate.AUTH:  # Halo lets in no request of this client: this one had no effect and is not the cause
-            exchange = replace(exchange, fate=Fate.NOT_SENT, reason=reason)
+        if reason and exchange.result is RequestResult.AUTH:  # Halo lets in no request of this client: this one had no effect and is not the cause
+            exchange = replace(exchange, result=RequestResult.NOT_SENT, reason=reason)
         return replace(exchange, down=bool(reason))
 
     async def _confirm(self) -> str:
@@ -139,10 +139,10 @@ class HaloClient:
     async def _probe(self) -> str:
         """Why Halo cannot be used, empty when it can. A probe that could not be sent does not show that it can."""
         exchange = await send_reserved(partial(self._reservations.reserve, PROBE, FIRST, PROBE_TIMEOUT))
-        return exchange.reason if exchange.down or exchange.fate is Fate.NOT_SENT else ""
+        return exchange.reason if exchange.down or exchange.result is RequestResult.NOT_SENT else ""
 
     def _recorded(self, request: Request, exchange: Exchange) -> Exchange:
-        self._metrics.requests.labels(self.name, request.method, exchange.fate.value).inc()
+        self._metrics.requests.labels(self.name, request.method, exchange.result.value).inc()
         if exchange.duration:
             self._metrics.request_seconds.labels(self.name).observe(exchange.duration)
         log.debug(
@@ -151,7 +151,7 @@ class HaloClient:
             method=request.method,
             path=request.path,
             status=exchange.status,
-            fate=exchange.fate.value,
+            fate=exchange.result.value,
             ms=round(exchange.duration * 1000),
         )
         return exchange
@@ -193,7 +193,7 @@ async def open_client(
     *,
     reload: Callable[[], Grant] | None = None,
     transport: Callable[[Client], AbstractAsyncContextManager[Send]] = open_transport,
-    intercept: Intercept = straight,
+    intercept: Intercept = no_interception,
 ) -> AsyncIterator[HaloClient]:
     """Open a client: its connections, its token, its probe. It does not wait for Halo; `health` and `available` show whether Halo can be used.
 

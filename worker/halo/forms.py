@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import MultipartWriter
 
 from worker.core.errors import Undecodable
-from worker.core.json_codec import drafted, encode, undrafted
+from worker.core.json_codec import encode, encode_draft, finish_draft
 from worker.core.message import digest
 from worker.threads import in_thread_if_large
 
@@ -26,7 +26,7 @@ async def encode_form(fields: Any, file_member: str = FILE) -> tuple[bytes, str]
     if not isinstance(fields, Mapping):
         raise Undecodable("a form is made of an object, one field per member")
     try:
-        draft = drafted(fields)
+        draft = encode_draft(fields)
         writer = await in_thread_if_large(len(draft), partial(_form, fields, draft, file_member))
         return await writer.as_bytes(), writer.content_type
     except ValueError:
@@ -41,11 +41,11 @@ def _form(fields: Mapping[str, Any], draft: bytes, file_member: str) -> Multipar
 
 
 def boundary_of(draft: bytes) -> str:
-    """A boundary from the hash of the fields, as `drafted` writes them: a plan shows the bytes that are sent.
+    """A boundary from the hash of the fields, as `encode_draft` writes them: a plan shows the bytes that are sent.
 
     No content can hold its own hash. Raises `Undecodable`.
     """
-    return f"halo-worker-{digest(undrafted(draft)).hex()}"
+    return f"halo-worker-{digest(finish_draft(draft)).hex()}"
 
 
 def _append(writer: MultipartWriter, name: str, value: Any, file_member: str) -> None:

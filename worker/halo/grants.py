@@ -32,7 +32,7 @@ class NoToken:
     """Why there is no token. `reason`: a sentence for the operator, without secrets. `code`: OAuth's error code, if the answer has one."""
 
     reason: str
-    trouble: TokenErrorKind
+    kind: TokenErrorKind
     code: str = ""
 
 

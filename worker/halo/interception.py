@@ -26,7 +26,7 @@ Intercept = Callable[[str, Send, str], Send]
 """Makes a `Send` from the address of an API, the `Send` to the network, and the name of the query parameter that holds a credential."""
 
 
-def straight(_base: str, send: Send, _credential: str = "") -> Send:
+def no_interception(_base: str, send: Send, _credential: str = "") -> Send:
     """Intercept nothing."""
     return send
 

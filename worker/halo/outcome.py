@@ -10,18 +10,18 @@ from http import HTTPStatus
 
 from worker.core.bodies import read_json
 from worker.core.errors import Oversized, Undecodable
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.halo.error_text import explain
 from worker.halo.transport import ANSWER_LIMIT, ANSWER_VALUES, Answer, Failure
 
 Answered = Callable[..., Exchange]
 """Makes the exchange of an answer: it knows the status, the date and the duration."""
-FATES: dict[int, Fate] = {
-    HTTPStatus.UNAUTHORIZED: Fate.AUTH,
-    HTTPStatus.FORBIDDEN: Fate.AUTH,
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: Fate.NOT_SENT,
-    HTTPStatus.REQUEST_TIMEOUT: Fate.AMBIGUOUS,
-    HTTPStatus.TOO_MANY_REQUESTS: Fate.THROTTLED,
+STATUS_RESULTS: dict[int, RequestResult] = {
+    HTTPStatus.UNAUTHORIZED: RequestResult.AUTH,
+    HTTPStatus.FORBIDDEN: RequestResult.AUTH,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: RequestResult.NOT_SENT,
+    HTTPStatus.REQUEST_TIMEOUT: RequestResult.AMBIGUOUS,
+    HTTPStatus.TOO_MANY_REQUESTS: RequestResult.THROTTLED,
 }
 SUSPICIOUS = frozenset(
     {
@@ -45,43 +45,43 @@ HINTS: dict[int, str] = {
 
 
 def classify(result: Answer | Failure, duration: float = 0.0) -> Exchange:
-    """Return the exchange for an answer or a failure. `duration`: in seconds, from its turn on.
+    """Return the exchange for an answer or a failure. `duration`: in seconds, from its budget slot on.
 
     `down` is certain for a request that was not sent. After sending it is a suspicion (gateway errors, lost or late answers, redirects, web pages,
     a refused token): one failing endpoint looks like an unavailable Halo, and only another request shows the difference.
     """
     if isinstance(result, Failure):
-        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=not result.withheld, duration=duration)
+        return Exchange(RequestResult.AMBIGUOUS if result.sent else RequestResult.NOT_SENT, reason=result.reason, down=not result.withheld, duration=duration)
     date = parse_date(result.headers.get("date"))
     answered = partial(Exchange, status=result.status, date=date, duration=duration)
     if HTTPStatus.OK <= result.status < HTTPStatus.MULTIPLE_CHOICES:
         return _success(result, answered)
     if HTTPStatus.MULTIPLE_CHOICES <= result.status < HTTPStatus.BAD_REQUEST:
         reason = f"Halo redirected to {result.target} ({result.status}); redirects are not followed: check the client's address"
-        return answered(Fate.AMBIGUOUS, reason=reason, down=True)
+        return answered(RequestResult.AMBIGUOUS, reason=reason, down=True)
     return _refusal(result, date, answered)
 
 
 def _success(answer: Answer, answered: Answered) -> Exchange:
     if answer.body is None:
-        return answered(Fate.DONE_UNREAD, reason=f"Halo answered {answer.status}, but {answer.problem}", oversized=answer.oversized)
+        return answered(RequestResult.DONE_UNREAD, reason=f"Halo answered {answer.status}, but {answer.problem}", oversized=answer.oversized)
     if not answer.body or answer.body.isspace():
-        return answered(Fate.DONE)
+        return answered(RequestResult.DONE)
     if answer.is_page:
-        return answered(Fate.AMBIGUOUS, reason=f"Halo answered {answer.status} with a web page instead of JSON: check the client's address", down=True)
+        return answered(RequestResult.AMBIGUOUS, reason=f"Halo answered {answer.status} with a web page instead of JSON: check the client's address", down=True)
     try:
-        return answered(Fate.DONE, body=read_json(answer.body, answer.content_type, limit=ANSWER_LIMIT, max_values=ANSWER_VALUES))
+        return answered(RequestResult.DONE, body=read_json(answer.body, answer.content_type, limit=ANSWER_LIMIT, max_values=ANSWER_VALUES))
     except Undecodable as error:
-        return answered(Fate.DONE_UNREAD, reason=f"Halo answered {answer.status}, but {error}", oversized=isinstance(error, Oversized))
+        return answered(RequestResult.DONE_UNREAD, reason=f"Halo answered {answer.status}, but {error}", oversized=isinstance(error, Oversized))
 
 
 def _refusal(answer: Answer, date: datetime | None, answered: Answered) -> Exchange:
     said = "" if answer.is_page else explain(answer.body, answer.content_type)
     cause = said or HINTS.get(answer.status, "")
     reason = f"Halo answered {answer.status}" + (f": {cause}" if cause else "")
-    fate = FATES.get(answer.status, Fate.AMBIGUOUS if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)
-    wait = retry_after(answer, date) if fate is Fate.THROTTLED else None
-    return answered(fate, reason=reason, retry_after=wait, down=answer.status in SUSPICIOUS)
+    result = STATUS_RESULTS.get(answer.status, RequestResult.AMBIGUOUS if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestResult.REJECTED)
+    wait = retry_after(answer, date) if result is RequestResult.THROTTLED else None
+    return answered(result, reason=reason, retry_after=wait, down=answer.status in SUSPICIOUS)
 
 
 @lru_cache(maxsize=16)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class ShutdownGate:
-    """Requests wait without limit for their token and their turn until `close`. After that, only requests that need not wait are sent."""
+    """Requests wait without limit for their token and their budget until `close`. After that, only requests that need not wait are sent."""
 
     def __init__(self) -> None:
         self._closed = False

@@ -14,19 +14,19 @@ from yarl import URL
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
 from worker.core.exact_numbers import may_have_fractions
-from worker.core.exchange import Exchange, Fate, Request
-from worker.core.json_codec import drafted
+from worker.core.exchange import Exchange, Request, RequestResult
+from worker.core.json_codec import encode_draft
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
 from worker.core.spans import Value, span
-from worker.halo.auth import AuthManager, Token
-from worker.halo.budget import Budget, Turn
+from worker.halo.auth import AuthManager, BearerToken
+from worker.halo.budget import Budget, BudgetSlot
 from worker.halo.forms import encode_form
 from worker.halo.grants import NoToken
 from worker.halo.outcome import classify
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure, Send
-from worker.threads import in_thread, undrafted_in_thread
+from worker.threads import finish_draft_in_thread, in_thread
 from worker.waits import waiting_for
 
 STOPPED = "the worker stopped before the request was sent"
@@ -59,7 +59,7 @@ class Reservations:
 
 
 class HaloSlot:
-    """Implements `worker.core.ports.Slot`. It holds its turn from entry until it is sent or left."""
+    """Implements `worker.core.ports.Slot`. It holds its budget slot from entry until it is sent or left."""
 
     def __init__(self, source: Reservations, request: Request, priority: int, seconds: float | None, stale_token: str) -> None:
         self.request = request
@@ -67,12 +67,12 @@ class HaloSlot:
         self._priority = priority
         self._seconds = seconds
         self._stale_token = stale_token
-        self._token: Token | None = None
-        self._turn: Turn | None = None
+        self._token: BearerToken | None = None
+        self._budget_slot: BudgetSlot | None = None
         self._call: Call | None = None
 
     async def __aenter__(self) -> HaloSlot | Exchange:
-        """Wait for a token and a turn. A returned exchange says why nothing can be sent."""
+        """Wait for a token and a budget slot. A returned exchange says why nothing can be sent."""
         entered = False
         try:
             refused = await self.acquire()
@@ -86,11 +86,11 @@ class HaloSlot:
         self.release()
 
     async def acquire(self) -> Exchange | None:
-        """Take a token and a turn, and build the call. Return None, or an exchange with the reason why that failed."""
+        """Take a token and a budget slot, and build the call. Return None, or an exchange with the reason why that failed."""
         access, stale = self._source.access, self._stale_token or None
         self._token = access.auth.token_now(stale)
-        self._turn = None if self._token is None else access.budget.acquire_now(self._priority)
-        if self._turn is None and (refused := await self._wait(access, stale)) is not None:
+        self._budget_slot = None if self._token is None else access.budget.acquire_now(self._priority)
+        if self._budget_slot is None and (refused := await self._wait(access, stale)) is not None:
             return refused
         return await self._prepare()
 
@@ -100,13 +100,13 @@ class HaloSlot:
                 with waiting_for("token", f"a token for client {access.client.name}"):
                     token = await access.auth.token(rejected=stale)
                 if isinstance(token, NoToken):
-                    return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
+                    return Exchange(RequestResult.NOT_SENT, reason=token.reason, down=True)
                 with waiting_for("budget", f"the request budget of client {access.client.name}"):
-                    self._turn = await access.budget.acquire(self._priority)
+                    self._budget_slot = await access.budget.acquire(self._priority)
         except TimeoutError:
             self.release()
-            return Exchange(Fate.NOT_SENT, reason=STOPPED)
-        self._token = access.auth.ready() or token  # the token may have been renewed during the wait for the turn
+            return Exchange(RequestResult.NOT_SENT, reason=STOPPED)
+        self._token = access.auth.ready() or token  # the token may have been renewed during the wait for the budget
         return None
 
     async def _prepare(self) -> Exchange | None:
@@ -116,14 +116,14 @@ class HaloSlot:
             self._call = await build_http_call(self.request, self._source.api, self._token.value, self._seconds)
         except Undecodable as error:
             self.release()
-            return Exchange(Fate.REJECTED, reason=f"not sent: {error}")
+            return Exchange(RequestResult.REJECTED, reason=f"not sent: {error}")
         return None
 
     def release(self) -> None:
-        """Return the turn to the budget. A sent request keeps its place in the budget's window."""
-        if self._turn is not None:
-            self._source.access.budget.release(self._turn)
-            self._turn = None
+        """Return the slot to the budget. A sent request keeps its place in the budget's window."""
+        if self._budget_slot is not None:
+            self._source.access.budget.release(self._budget_slot)
+            self._budget_slot = None
 
     async def send(self, until: float | None = None) -> Exchange:
         exchange, interrupted = await self._send(until)
@@ -136,22 +136,22 @@ class HaloSlot:
 
     async def _send(self, until: float | None) -> tuple[Exchange, bool]:
         """One exchange, and whether the connection broke before the answer began."""
-        turn, call, budget = self._turn, self._call, self._source.access.budget
-        if turn is None or call is None:
+        budget_slot, call, budget = self._budget_slot, self._call, self._source.access.budget
+        if budget_slot is None or call is None:
             raise RuntimeError("a slot is sent once, within its reservation")
-        turn.unused = False  # a cancelled request may have left
-        with span(f"{self.request.method} {entity_of(self.request.path)}", "client", about(self.request, self._source.access.client.name)) as traced:
+        budget_slot.unused = False  # a cancelled request may have left
+        with span(f"{self.request.method} {entity_of(self.request.path)}", "client", span_attributes(self.request, self._source.access.client.name)) as traced:
             result = self._without_our_secrets(await self._source.send(call if until is None else replace(call, not_after=until)))
             large = isinstance(result, Answer) and result.is_large
-            seconds = self._source.clock.monotonic() - turn.started
+            seconds = self._source.clock.monotonic() - budget_slot.started
             exchange = await in_thread(partial(classify, result, seconds)) if large else classify(result, seconds)
             traced.set({"http.response.status_code": exchange.status})
             if not exchange.ok:
-                traced.fail(exchange.fate.value)
-        turn.unused = exchange.fate is Fate.NOT_SENT or (isinstance(result, Answer) and result.local)
+                traced.fail(exchange.result.value)
+        budget_slot.unused = exchange.result is RequestResult.NOT_SENT or (isinstance(result, Answer) and result.local)
         self.release()
-        if exchange.fate is Fate.THROTTLED:
-            exchange = replace(exchange, retry_after=budget.throttled(turn.started, exchange.retry_after))
+        if exchange.result is RequestResult.THROTTLED:
+            exchange = replace(exchange, retry_after=budget.throttled(budget_slot.started, exchange.retry_after))
         return exchange, isinstance(result, Failure) and result.interrupted
 
     def _without_our_secrets(self, result: Answer | Failure) -> Answer | Failure:
@@ -168,7 +168,7 @@ def entity_of(path: str) -> str:
     return path.split("/", 2)[1]
 
 
-def about(request: Request, client: str) -> Mapping[str, Value]:
+def span_attributes(request: Request, client: str) -> Mapping[str, Value]:
     """The attributes of a request's span. The trace ends here: Halo does not pass a trace context on, and it does not belong in a tenant's log."""
     return {"http.request.method": request.method, "halo.client": client, "halo.entity": entity_of(request.path)}
 
@@ -186,8 +186,8 @@ async def build_http_call(request: Request, api: str, token: str, seconds: float
         data, headers["Content-Type"] = await encode_form(request.body)
     elif request.body is not None:
         headers["Content-Type"] = "application/json"
-        data = drafted(request.body)
+        data = encode_draft(request.body)
         if may_have_fractions(data):
-            data = await undrafted_in_thread(data)
+            data = await finish_draft_in_thread(data)
     url = URL(api + request.path, encoded=True)
     return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, seconds)

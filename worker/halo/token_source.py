@@ -55,12 +55,12 @@ class TokenEndpoint:
         except ProofUnavailable as error:
             return NoToken(f"no token: {error}", TokenErrorKind.UNUSABLE)
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        async with self.budget.turn(FIRST) as turn:
+        async with self.budget.reserve(FIRST) as slot:
             data = urlencode(form(grant, refresh) | proof).encode()
             answer: Answer | Failure = await self.send(Call("POST", address.url, headers, data, self.timeout))
-            turn.unused = isinstance(answer, Failure) and not answer.sent
+            slot.unused = isinstance(answer, Failure) and not answer.sent
         result = read_answer(answer, grant, address.place)
-        self.metrics.tokens.labels(self.name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
+        self.metrics.tokens.labels(self.name, result.kind.value if isinstance(result, NoToken) else "ok").inc()
         return result
 
 
@@ -99,7 +99,7 @@ class GrantSource:
             self._address = found
         if self._refresh is not None:
             refreshed = await self._endpoint.ask(self._address, self._grant, self._refresh)
-            if isinstance(refreshed, IssuedToken) or refreshed.trouble is TokenErrorKind.UNREACHABLE:
+            if isinstance(refreshed, IssuedToken) or refreshed.kind is TokenErrorKind.UNREACHABLE:
                 return refreshed
             self._refresh = None
         result = await self._endpoint.ask(self._address, self._grant)

@@ -16,7 +16,7 @@ from yarl import URL
 
 from worker import __version__
 from worker.config.routes import Client
-from worker.core.bodies import LARGE, Unpacker, packing_of
+from worker.core.bodies import LARGE, Decompressor, compression_of
 from worker.core.errors import ConfigError, Oversized, Problem, Undecodable
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 from worker.halo.tls import tls_context
@@ -115,7 +115,7 @@ class TooLate(Exception):
 
 
 @dataclass(slots=True)
-class Mark:
+class SendMarker:
     """Whether the request began to be written. `not_after`: as in `Call`."""
 
     not_after: float | None
@@ -129,9 +129,9 @@ class Mark:
 
     async def once(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         """Let the request set this mark, and keep aiohttp from repeating a GET or DELETE: the budget would not count it, and a DELETE would get a 404."""
-        if not isinstance(request, MarkedRequest):
+        if not isinstance(request, MarkedClientRequest):
             raise TypeError("a session of `open_session` makes marked requests")
-        request.mark = self
+        request.marker = self
         try:
             return await handler(request)
         except aiohttp.ClientConnectorError:
@@ -140,14 +140,14 @@ class Mark:
             raise Interrupted from error
 
 
-class MarkedRequest(aiohttp.ClientRequest):
+class MarkedClientRequest(aiohttp.ClientRequest):
     """Sets its mark after it has a connection and before it writes. aiohttp's traces show the same, but cost some 20 further calls a request."""
 
-    mark: Mark | None = None
+    marker: SendMarker | None = None
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        if self.mark is not None:
-            self.mark.begin()
+        if self.marker is not None:
+            self.marker.begin()
         return await super().send(conn)
 
 
@@ -195,9 +195,9 @@ async def open_session(
         proxy=proxy,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        auto_decompress=False,  # `Unpacker` limits the size while it unpacks
+        auto_decompress=False,  # `Decompressor` limits the size while it decompresses
         skip_auto_headers=("Content-Type",),
-        request_class=MarkedRequest,
+        request_class=MarkedClientRequest,
     ) as session:
 
         async def send(call: Call) -> Answer | Failure:
@@ -207,7 +207,7 @@ async def open_session(
 
 
 async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -> Answer | Failure:
-    mark, own = Mark(call.not_after), session.timeout
+    marker, own = SendMarker(call.not_after), session.timeout
     limits = own if call.timeout is None else aiohttp.ClientTimeout(connect=own.connect, sock_connect=own.sock_connect)
     request = session.request(
         call.method,
@@ -216,7 +216,7 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
         data=payload_of(call),
         timeout=limits,
         allow_redirects=False,
-        middlewares=(mark.once,),
+        middlewares=(marker.once,),
     )
     try:
         async with UNLIMITED if call.timeout is None else asyncio.timeout(call.timeout), request as response:
@@ -229,7 +229,7 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
     except TooLate:
         return Failure("it could not be sent in time, and must not be sent later", sent=False, withheld=True)
     except NETWORK_ERRORS as error:
-        return Failure(describe(error, call.url), mark.sent, isinstance(error, Interrupted), is_refused(error))
+        return Failure(describe(error, call.url), marker.sent, isinstance(error, Interrupted), is_refused(error))
 
 
 def payload_of(call: Call) -> bytes | BytesIO | None:
@@ -242,20 +242,20 @@ async def _read(response: aiohttp.ClientResponse, limit: int, encoding: str) -> 
     chunks: list[bytes] = []
     size = since = 0
     try:
-        unpacker = Unpacker(packing, limit) if (packing := packing_of(encoding)) else None
+        decompressor = Decompressor(compression, limit) if (compression := compression_of(encoding)) else None
         async for chunk in response.content.iter_chunked(CHUNK):
-            for piece in (chunk,) if unpacker is None else unpacker.feed(chunk):
+            for piece in (chunk,) if decompressor is None else decompressor.feed(chunk):
                 size += len(piece)
                 if size > limit:
                     response.close()
                     return None, too_large(limit)
                 chunks.append(piece)
                 since += len(piece)
-                if since > PIECEWISE:  # a chunk may unpack to a thousand times as much
+                if since > PIECEWISE:  # a chunk may decompress to a thousand times as much
                     since = 0
                     await asyncio.sleep(0)
-        if unpacker is not None:
-            unpacker.finish()
+        if decompressor is not None:
+            decompressor.finish()
     except Oversized:
         response.close()
         return None, too_large(limit)

@@ -12,7 +12,7 @@ from typing import Protocol
 from worker.config.automation import IntegrationAuth
 from worker.core.exchange import Priority
 from worker.halo.auth import AuthManager
-from worker.halo.budget import Budget, Turn
+from worker.halo.budget import Budget, BudgetSlot
 from worker.halo.grants import NoToken
 from worker.halo.outcome import parse_date, retry_after
 from worker.halo.shutdown_gate import ShutdownGate
@@ -22,11 +22,11 @@ from worker.halo.transport import Answer, Call, Failure
 
 @dataclass(slots=True, eq=False)
 class AuthorizedCall:
-    """A call with its credentials, ready to send. `token`: its token, if a new one can replace it; `turn`: its place under a rate limit."""
+    """A call with its credentials, ready to send. `token`: its token, if a new one can replace it; `budget_slot`: its place under a rate limit."""
 
     call: Call
     token: str = field(default="", repr=False)
-    turn: Turn | None = None
+    budget_slot: BudgetSlot | None = None
 
 
 class Authorization(Protocol):
@@ -36,11 +36,11 @@ class Authorization(Protocol):
         ...
 
     def reserve(self, call: Call, stale_token: str) -> AbstractAsyncContextManager[AuthorizedCall | Failure]:
-        """Wait for the call's turn, and yield it with its credentials; a failure says why it cannot be sent. `stale_token`: the token that was refused."""
+        """Wait for the call's slot, and yield it with its credentials; a failure says why it cannot be sent. `stale_token`: the token that was refused."""
         ...
 
     def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
-        """Release the turn, and apply what the answer says about the rate limit."""
+        """Release the slot, and apply what the answer says about the rate limit."""
         ...
 
 
@@ -86,7 +86,7 @@ def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
 
 
 class TokenAuthorization:
-    """A token that the worker fetches and renews. With a `budget` each request waits for its turn, and a 429 delays all callers."""
+    """A token that the worker fetches and renews. With a `budget` each request waits for its slot, and a 429 delays all callers."""
 
     def __init__(
         self, tokens: AuthManager, shutdown: ShutdownGate, budget: Budget | None = None, *, header: str = "Authorization", prefix: str = "Bearer "
@@ -121,26 +121,26 @@ class TokenAuthorization:
                 if isinstance(token, NoToken):
                     return Failure(token.reason, sent=False)
                 if self._budget is not None:
-                    authorized.turn = await self._budget.acquire(Priority.RUNBOOK)
+                    authorized.budget_slot = await self._budget.acquire(Priority.RUNBOOK)
         except TimeoutError:
             self._release(authorized)
             return Failure(STOPPED, sent=False, withheld=True)
-        current = self._tokens.ready() or token  # another call may have renewed it during the wait for the turn
+        current = self._tokens.ready() or token  # another call may have renewed it during the wait for the budget
         headers = {name: value for name, value in authorized.call.headers.items() if name.lower() != self._header.lower()}
         authorized.call = replace(authorized.call, headers=headers | {self._header: f"{self._prefix}{current.value}"})
         authorized.token = current.value
         return None
 
     def finish(self, authorized: AuthorizedCall, result: Answer | Failure) -> None:
-        if self._budget is None or authorized.turn is None:
+        if self._budget is None or authorized.budget_slot is None:
             return
-        turn = authorized.turn
-        turn.unused = isinstance(result, Failure) and not result.sent
+        budget_slot = authorized.budget_slot
+        budget_slot.unused = isinstance(result, Failure) and not result.sent
         self._release(authorized)
         if isinstance(result, Answer) and result.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._budget.throttled(turn.started, retry_after(result, parse_date(result.headers.get("date"))))
+            self._budget.throttled(budget_slot.started, retry_after(result, parse_date(result.headers.get("date"))))
 
     def _release(self, authorized: AuthorizedCall) -> None:
-        if self._budget is not None and authorized.turn is not None:
-            self._budget.release(authorized.turn)
-            authorized.turn = None
+        if self._budget is not None and authorized.budget_slot is not None:
+            self._budget.release(authorized.budget_slot)
+            authorized.budget_slot = None

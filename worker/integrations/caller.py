@@ -14,14 +14,14 @@ from yarl import URL
 from worker.config.automation import Integration, Method
 from worker.config.run_values import Values
 from worker.core.errors import CallRefused, ConfigError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock, Evaluator, Slot
 from worker.core.sending import send_reserved
 from worker.core.spans import span, trace_context
 from worker.halo.client import HaloClient
 from worker.halo.grants import NoToken
-from worker.halo.interception import Intercept, straight
+from worker.halo.interception import Intercept, no_interception
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure
 from worker.integrations.authorization import Authorization, AuthorizedCall, TokenAuthorization
@@ -65,9 +65,9 @@ class IntegrationCaller:
                 lease = await stack.enter_async_context(self._pool.lease(customer))
             except ConfigError as error:  # of one customer; errors of other integrations appear at the start
                 problems = "; ".join(problem.message for problem in error.problems)
-                yield Exchange(Fate.NOT_SENT, reason=f"not sent: {problems}")
+                yield Exchange(RequestResult.NOT_SENT, reason=f"not sent: {problems}")
                 return
-            if lease.turns is not None and (refused := await stack.enter_async_context(lease.turns.turn(customer))) is not None:
+            if lease.slots is not None and (refused := await stack.enter_async_context(lease.slots.reserve(customer))) is not None:
                 yield refused
                 return
             yield await stack.enter_async_context(self._reserved(lease.connection, customer.own(method), values, timeout, after))
@@ -126,12 +126,12 @@ class IntegrationCaller:
             self._record(connection, method, REFUSED_FATE, None, started)
             raise CallRefused(f"{method.full_name}: {connection.of_customer(result.reason)}")
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
-            return Exchange(Fate.AUTH, result.status, stale_token=token)
+            return Exchange(RequestResult.AUTH, result.status, stale_token=token)
         read = partial(to_exchange, connection.peer, result, method.response_kind)
         exchange = await in_thread(read) if isinstance(result, Answer) and result.is_large else read()
         if isinstance(result, Failure):
             exchange = replace(exchange, reason=connection.of_customer(exchange.reason), down=result.withheld)  # withheld: no attempt, no fault of the call
-        self._record(connection, method, exchange.fate.value, exchange.status, started)
+        self._record(connection, method, exchange.result.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
     def _record(self, connection: ApiConnection, method: Method, fate: str, status: int | None, started: float) -> None:
@@ -156,8 +156,8 @@ class IntegrationSlot:
 
     async def send(self, until: float | None = None) -> Exchange:
         """Send the call, and return the exchange. Raises `CallRefused`."""
-        if self.authorized.turn is not None:
-            self.authorized.turn.unused = False  # a cancelled request may have been sent
+        if self.authorized.budget_slot is not None:
+            self.authorized.budget_slot.unused = False  # a cancelled request may have been sent
         pages = self.method.pages
         if pages is None:
             return (await self._exchange(replace(self.authorized.call, not_after=until), self.authorized))[0]
@@ -178,14 +178,14 @@ class IntegrationSlot:
         return await self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
     async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:
-        """Return one exchange with the items of all pages, or the failed exchange. Each further page waits for its own turn."""
+        """Return one exchange with the items of all pages, or the failed exchange. Each further page waits for its own slot."""
         call: Call | None = first
         exchange, result = await self._exchange(first, self.authorized)
         while call is not None:
-            if exchange.fate is not Fate.DONE or not isinstance(result, Answer):
+            if exchange.result is not RequestResult.DONE or not isinstance(result, Answer):
                 return exchange
             if problem := collector.add(call, exchange, result):
-                return replace(exchange, fate=Fate.REJECTED, body=None, reason=f"{self.connection.peer}: {problem}")
+                return replace(exchange, result=RequestResult.REJECTED, body=None, reason=f"{self.connection.peer}: {problem}")
             try:
                 call = collector.following(call, exchange)
             except CallRefused as error:
@@ -202,8 +202,8 @@ class IntegrationSlot:
         async with self.authorization.reserve(replace(call, timeout=left), "") as authorized:
             if isinstance(authorized, Failure):
                 return await self.caller.answered(self.connection, self.method, authorized, self.started), authorized
-            if authorized.turn is not None:
-                authorized.turn.unused = False
+            if authorized.budget_slot is not None:
+                authorized.budget_slot.unused = False
             return await self._exchange(authorized.call, authorized)
 
 
@@ -228,7 +228,7 @@ async def open_caller(
     metrics: Metrics,
     clock: Clock,
     *,
-    intercept: Intercept = straight,
+    intercept: Intercept = no_interception,
 ) -> AsyncIterator[IntegrationCaller]:
     """Open a caller for these integrations. `clients`: by name, for `halo` integrations, which use a client's token. Opens no connection yet.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from worker.config.automation import Integration, Method
 from worker.config.run_values import Values
 from worker.core.errors import ExpressionError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.lookups import key_text
 from worker.core.ports import Clock, Evaluator
 from worker.halo.shutdown_gate import ShutdownGate
@@ -34,7 +34,7 @@ async def customer_of(integration: Integration, method: Method, values: Values, 
 
 
 @dataclass(slots=True)
-class CustomerTurns:
+class CustomerSlots:
     """The places of one customer, in one worker. `most`: maximum calls in flight."""
 
     most: int
@@ -49,17 +49,17 @@ class CustomerTurns:
         self._moved = self.clock.monotonic()
 
     @asynccontextmanager
-    async def turn(self, integration: Integration) -> AsyncIterator[Exchange | None]:
+    async def reserve(self, integration: Integration) -> AsyncIterator[Exchange | None]:
         """Yield None with a place. Yield an exchange without one: no call of this customer ended for `CALL_WAIT` seconds, or the worker stops."""
         try:
             async with self.shutdown.wait():
                 taken = await self._take()
         except TimeoutError:
-            yield Exchange(Fate.NOT_SENT, reason=STOPPED, down=True)
+            yield Exchange(RequestResult.NOT_SENT, reason=STOPPED, down=True)
             return
         if not taken:
             reason = f"{self.most} calls of this customer of `{integration.name}` are under way, and none has ended for {CALL_WAIT:.0f} s (`customers.at_once`)"
-            yield Exchange(Fate.THROTTLED, reason=reason, retry_after=RETRY_DELAY)
+            yield Exchange(RequestResult.THROTTLED, reason=reason, retry_after=RETRY_DELAY)
             return
         self._moved = self.clock.monotonic()
         try:

@@ -9,7 +9,7 @@ from worker.config.integration_parts import Login
 from worker.config.run_values import Values
 from worker.config.variables import VariablePath
 from worker.core.errors import CallRefused, EvaluatorUnavailable, ExpressionError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.header_names import header_problem
 from worker.core.ports import Evaluator
 from worker.halo.grants import IssuedToken, NoToken, TokenErrorKind, life_of
@@ -21,9 +21,9 @@ from worker.metrics import Metrics
 
 MAX_TOKEN = 16 * 1024  # characters: a longer header is refused by most servers
 TROUBLE = {
-    Fate.REJECTED: TokenErrorKind.REFUSED,
-    Fate.AUTH: TokenErrorKind.REFUSED,
-    Fate.DONE_UNREAD: TokenErrorKind.UNUSABLE,
+    RequestResult.REJECTED: TokenErrorKind.REFUSED,
+    RequestResult.AUTH: TokenErrorKind.REFUSED,
+    RequestResult.DONE_UNREAD: TokenErrorKind.UNUSABLE,
 }
 
 
@@ -47,7 +47,7 @@ class LoginSource:
 
     async def obtain(self) -> IssuedToken | NoToken:
         result = await self._obtain()
-        self._metrics.tokens.labels(self._integration.name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
+        self._metrics.tokens.labels(self._integration.name, result.kind.value if isinstance(result, NoToken) else "ok").inc()
         return result
 
     async def _obtain(self) -> IssuedToken | NoToken:
@@ -61,7 +61,7 @@ class LoginSource:
         call = fixed_authorization(self._integration.auth).added_to(call)
         exchange = to_exchange(call.url.authority, await self._send(call))
         if not exchange.ok:
-            return NoToken(f"no token: the login {method.full_name} failed: {exchange.reason}", TROUBLE.get(exchange.fate, TokenErrorKind.UNREACHABLE))
+            return NoToken(f"no token: the login {method.full_name} failed: {exchange.reason}", TROUBLE.get(exchange.result, TokenErrorKind.UNREACHABLE))
         return self._granted(exchange, method.full_name)
 
     def _granted(self, exchange: Exchange, name: str) -> IssuedToken | NoToken:

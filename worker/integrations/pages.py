@@ -12,7 +12,7 @@ from yarl import URL
 from worker.config.integration_parts import PagingRule
 from worker.config.variables import VariablePath
 from worker.core.errors import CallRefused
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.header_names import CONTROL_CHARACTERS
 from worker.core.json_codec import MAX_VALUES, marks_in
 from worker.core.url_paths import leaves_folder
@@ -85,7 +85,7 @@ class PageCollector:
     def merged(self) -> Exchange:
         """Return the first answer with the items of all pages."""
         if self._first is None:
-            return Exchange(Fate.NOT_SENT, reason="no page was read")
+            return Exchange(RequestResult.NOT_SENT, reason="no page was read")
         return replace(self._first, body=with_items(self._first.body, [str(getattr(part, "name", "")) for part in self.pages.items.parts], self.items))
 
 

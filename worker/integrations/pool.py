@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from worker.config.automation import Integration, IntegrationAuth
 from worker.halo.interception import Intercept
 from worker.integrations.connections import ApiConnection, ConnectionDeps, integration_error, open_connection
-from worker.integrations.customers import CustomerTurns
+from worker.integrations.customers import CustomerSlots
 
 Key = tuple[str, str]
 """The name of an integration, and its customer."""
@@ -18,11 +18,11 @@ Key = tuple[str, str]
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A connection. `turns`: of a customer; `users`: the calls that use it; `retired`: it closes when the last call ends."""
+    """A connection. `slots`: of a customer; `users`: the calls that use it; `retired`: it closes when the last call ends."""
 
     connection: ApiConnection
     resources: AsyncExitStack
-    turns: CustomerTurns | None
+    slots: CustomerSlots | None
     users: int = 0
     retired: bool = False
 
@@ -64,8 +64,8 @@ class ConnectionPool:
                     await self._close_unused(lease)
                     continue
                 lease.connection = replace(lease.connection, integration=wanted)  # methods see its row; it may have changed without a new address
-                if lease.turns is not None and lease.turns.most != max_concurrent_calls(integrations[key[0]]):
-                    lease.turns = self._turns(key)
+                if lease.slots is not None and lease.slots.most != max_concurrent_calls(integrations[key[0]]):
+                    lease.slots = self._slots(key)
 
     @asynccontextmanager
     async def lease(self, integration: Integration) -> AsyncIterator[Lease]:
@@ -98,14 +98,14 @@ class ConnectionPool:
             opened = await stack.enter_async_context(open_connection(integration, self._shared))
             send = self._intercept(integration.base_url, opened.send, credential_of(integration.auth))
             key = key_of(integration)
-            lease = Lease(replace(opened, send=send), stack.pop_all(), self._turns(key))
+            lease = Lease(replace(opened, send=send), stack.pop_all(), self._slots(key))
         self._leases[key] = lease
         return lease
 
-    def _turns(self, key: Key) -> CustomerTurns | None:
+    def _slots(self, key: Key) -> CustomerSlots | None:
         integration = self._integrations.get(key[0])
         most = 0 if integration is None else max_concurrent_calls(integration)
-        return CustomerTurns(most, self._shared.clock, self._shared.shutdown) if most else None
+        return CustomerSlots(most, self._shared.clock, self._shared.shutdown) if most else None
 
     async def _close_unused(self, lease: Lease) -> None:
         if lease.retired and not lease.users:

@@ -16,13 +16,13 @@ from worker.config.run_values import Values
 from worker.core.errors import CallRefused, Undecodable
 from worker.core.exact_numbers import may_have_fractions
 from worker.core.header_names import header_problem, is_credential_header
-from worker.core.json_codec import decode, drafted, encode
+from worker.core.json_codec import decode, encode, encode_draft
 from worker.core.media_types import disagreement, is_json
 from worker.core.ports import Evaluator
 from worker.core.url_paths import MAX_DECODINGS
 from worker.halo.forms import encode_form, file_bytes
 from worker.halo.transport import Call
-from worker.threads import in_thread_if_large, undrafted_in_thread
+from worker.threads import finish_draft_in_thread, in_thread_if_large
 
 PATH_SAFE = "/:@!$&'()*+,;=~%-._"
 MAX_FILE_BODY = 8 * 1024 * 1024
@@ -135,8 +135,8 @@ async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tup
         size = sum(len(text) for _, text in fields)
         return "application/x-www-form-urlencoded", await in_thread_if_large(size, lambda: urlencode(fields).encode())
     try:
-        text = drafted(body)
-        return "application/json", await undrafted_in_thread(text) if may_have_fractions(text) else text
+        text = encode_draft(body)
+        return "application/json", await finish_draft_in_thread(text) if may_have_fractions(text) else text
     except Undecodable as error:
         raise RequestError(f"the body: {error}") from None
 

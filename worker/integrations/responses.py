@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from worker.core.bodies import read_json, to_utf8
 from worker.core.errors import Oversized, Undecodable
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.json_codec import decode
 from worker.core.json_text import BOM
 from worker.core.media_types import is_json
@@ -16,53 +16,53 @@ from worker.halo.outcome import parse_date, retry_after
 from worker.halo.transport import Answer, Failure
 from worker.integrations.guard import MAX_RESPONSE_BYTES
 
-STATUS_FATES: dict[int, Fate] = {
-    HTTPStatus.UNAUTHORIZED: Fate.AUTH,
-    HTTPStatus.FORBIDDEN: Fate.AUTH,
-    HTTPStatus.REQUEST_TIMEOUT: Fate.AMBIGUOUS,
-    HTTPStatus.TOO_MANY_REQUESTS: Fate.THROTTLED,
+STATUS_RESULTS: dict[int, RequestResult] = {
+    HTTPStatus.UNAUTHORIZED: RequestResult.AUTH,
+    HTTPStatus.FORBIDDEN: RequestResult.AUTH,
+    HTTPStatus.REQUEST_TIMEOUT: RequestResult.AMBIGUOUS,
+    HTTPStatus.TOO_MANY_REQUESTS: RequestResult.THROTTLED,
 }
 MAX_FILE_BYTES = 4 * 1024 * 1024
 ASKED_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
-def to_exchange(host: str, result: Answer | Failure, kind: Literal["auto", "base64"] = "auto") -> Exchange:
+def to_exchange(host: str, response: Answer | Failure, kind: Literal["auto", "base64"] = "auto") -> Exchange:
     """Return the exchange of a response, without its duration. The reason quotes no part of it: it may contain secrets. `kind`: how to read a success."""
-    if isinstance(result, Failure):
-        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason)
-    date = parse_date(result.headers.get("date"))
-    wait = retry_after(result, date) if result.status in ASKED_TO_WAIT else None
-    fate = fate_of(result.status)
-    reason = "" if fate is Fate.DONE else f"{host} answered {status_text(result)}"
-    if kind == "base64" and fate is Fate.DONE:
-        fate, body, problem = read_file(result)
+    if isinstance(response, Failure):
+        return Exchange(RequestResult.AMBIGUOUS if response.sent else RequestResult.NOT_SENT, reason=response.reason)
+    date = parse_date(response.headers.get("date"))
+    wait = retry_after(response, date) if response.status in ASKED_TO_WAIT else None
+    result = result_of_status(response.status)
+    reason = "" if result is RequestResult.DONE else f"{host} answered {status_text(response)}"
+    if kind == "base64" and result is RequestResult.DONE:
+        result, body, problem = read_file(response)
     else:
-        body, problem = None, result.problem
-        if result.body is not None:
+        body, problem = None, response.problem
+        if response.body is not None:
             try:
-                body, problem = read_body(result), ""
+                body, problem = read_body(response), ""
             except Oversized as error:
                 problem = str(error)
             except Undecodable as error:
-                problem, fate = f"not with what its content type says: {error}", Fate.REJECTED if fate is Fate.DONE else fate
+                problem, result = f"not with what its content type says: {error}", RequestResult.REJECTED if result is RequestResult.DONE else result
     if problem:
-        fate, reason = Fate.DONE_UNREAD if fate is Fate.DONE else fate, f"{host} answered {result.status}, but {problem}"
-    return Exchange(fate, result.status, reason, body=body, date=date, retry_after=wait, headers=result.headers, cookies=result.cookies)
+        result, reason = RequestResult.DONE_UNREAD if result is RequestResult.DONE else result, f"{host} answered {response.status}, but {problem}"
+    return Exchange(result, response.status, reason, body=body, date=date, retry_after=wait, headers=response.headers, cookies=response.cookies)
 
 
-def read_file(answer: Answer) -> tuple[Fate, str | None, str]:
+def read_file(answer: Answer) -> tuple[RequestResult, str | None, str]:
     """Return the bytes in Base64: a run's messages hold its variables as JSON. Without its file the call has failed."""
     if answer.body is None:
-        return Fate.REJECTED, None, answer.problem
+        return RequestResult.REJECTED, None, answer.problem
     if len(answer.body) > MAX_FILE_BYTES:
-        return Fate.REJECTED, None, f"the file has {len(answer.body):,} bytes; at most {MAX_FILE_BYTES:,} are read"
-    return Fate.DONE, b64encode(answer.body).decode(), ""
+        return RequestResult.REJECTED, None, f"the file has {len(answer.body):,} bytes; at most {MAX_FILE_BYTES:,} are read"
+    return RequestResult.DONE, b64encode(answer.body).decode(), ""
 
 
-def fate_of(status: int) -> Fate:
+def result_of_status(status: int) -> RequestResult:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Fate.DONE
-    return STATUS_FATES.get(status, Fate.AMBIGUOUS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)
+        return RequestResult.DONE
+    return STATUS_RESULTS.get(status, RequestResult.AMBIGUOUS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestResult.REJECTED)
 
 
 def status_text(answer: Answer) -> str:

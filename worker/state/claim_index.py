@@ -11,10 +11,10 @@ import orjson
 
 from worker.core.errors import WorkerError
 from worker.core.ledger import Claim
-from worker.state.stream_follower import Position
+from worker.state.stream_follower import StreamPosition
 
 VERSION = 1
-KEPT = 86_400  # seconds that a claim holds
+CLAIM_LIFETIME = 86_400  # seconds that a claim holds
 MAX_KEYS = 1_000_000  # keys; with more, the oldest are forgotten early
 KEY_BYTES, OWNER_BYTES, TIME_BITS = 16, 8, 40
 TIME_MASK = (1 << TIME_BITS) - 1
@@ -29,7 +29,7 @@ def digest(text: str, size: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ClaimEntry:
     """One claim as the stream holds it. Keys and message ids come from outside and may be long or hold customer data: so it has only their digests."""
 
     key: str
@@ -65,18 +65,18 @@ class Entry:
         return entry
 
 
-def encoded(entries: Sequence[Entry]) -> bytes:
+def encoded(entries: Sequence[ClaimEntry]) -> bytes:
     """Claims as one message of the stream; their order decides."""
     return orjson.dumps(entries[0].document if len(entries) == 1 else [entry.document for entry in entries])
 
 
-def decoded(body: bytes) -> list[Entry]:
+def decoded(body: bytes) -> list[ClaimEntry]:
     """The claims in a message of the stream. Raises `NotAClaim`."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = []
-    entries = [Entry.read(each) for each in (document if isinstance(document, list) else [document])]
+    entries = [ClaimEntry.read(each) for each in (document if isinstance(document, list) else [document])]
     if not entries:
         raise NotAClaim("a message in the stream of claims is no claim")
     return entries
@@ -89,13 +89,13 @@ class ClaimIndex:
     whole when the younger is full or a day long: to remove single keys from the front of a large mapping is slow.
     """
 
-    def __init__(self, *, kept: int = KEPT, most: int = MAX_KEYS) -> None:
+    def __init__(self, *, kept: int = CLAIM_LIFETIME, most: int = MAX_KEYS) -> None:
         self._kept = kept
         self._half = max(most // 2, 1)
         self._young: dict[int, int] = {}
         self._old: dict[int, int] = {}
         self._young_since = 0
-        self.last: Position | None = None
+        self.last: StreamPosition | None = None
         """Offset and message id of the last entry read. Reading continues after it if the stream still holds it."""
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class ClaimIndex:
     def clear(self) -> None:
         self._young, self._old, self.last = {}, {}, None
 
-    def add(self, entry: Entry) -> Claim:
+    def add(self, entry: ClaimEntry) -> Claim:
         """Add the next entry of the stream, and return the answer for its writer."""
         key, owner = int(entry.key, 16), int(entry.owner, 16)
         holder = self._holder(key)

@@ -97,7 +97,7 @@ class KnownStream:
         async with open_stream(self._broker, self._stream, start, prefetch=PREFETCH) as reader:
             while batch := await reader.batch(SILENCE):
                 for delivery in batch:
-                    if delivery.unread is not None:  # larger than any message of a worker
+                    if delivery.dropped_body is not None:  # larger than any message of a worker
                         continue
                     document = orjson.loads(delivery.message.body)
                     chain[document["id"]] = document

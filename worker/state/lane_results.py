@@ -47,7 +47,7 @@ class LaneResults:
     async def join(self, queue: str, part: LanePart, onward: Onward) -> bool:
         """Join as `RunBroker.join`. A lock lets one lane read at a time: two lanes that each hold a part would both find one missing."""
         body = encode({"key": part.key, "lane": part.lane, "document": part.document})
-        await self.broker.publish(self.codec.proven(Message(body, message_id=id_of(part.key)), queue), routing_key=queue)
+        await self.broker.publish(self.codec.sign(Message(body, message_id=id_of(part.key)), queue), routing_key=queue)
         while True:
             async with self.broker.lock(f"{queue}.lock") as mine:
                 if mine:
@@ -64,7 +64,7 @@ class LaneResults:
         found: dict[int, Any] = {}
         size = values = 0
         while (delivery := await channel.get(queue, keep=keep_own_parts(part.key))) is not None:
-            if delivery.unread is not None:
+            if delivery.dropped_body is not None:
                 if await self.over(delivery.message.message_id.removeprefix(PART)):
                     await delivery.ack()
                 continue

@@ -98,14 +98,14 @@ async def open_stream(broker: Broker, stream: str, start: Start, *, prefetch: in
             closed.cancel()
 
 
-class Position(NamedTuple):
+class StreamPosition(NamedTuple):
     """One message of a stream. The id shows whether the stream is the same: a stream that was deleted and declared again has other ids at its offsets."""
 
     offset: int
     message_id: str
 
     @classmethod
-    def of(cls, delivery: Delivery) -> Position:
+    def of(cls, delivery: Delivery) -> StreamPosition:
         return cls(delivery.offset or 0, delivery.message.message_id)
 
 
@@ -132,7 +132,7 @@ class StreamFollower:
     `position` is the last message that the handler has taken. The next read resumes there if the stream still holds that message; otherwise it restarts.
     """
 
-    def __init__(self, stream: str, topology: Topology, clock: Clock, *, kept: float, position: Position | None = None) -> None:
+    def __init__(self, stream: str, topology: Topology, clock: Clock, *, kept: float, position: StreamPosition | None = None) -> None:
         self._stream = stream
         self._topology = topology
         self._clock = clock
@@ -177,13 +177,13 @@ class StreamFollower:
                 handle(Batch(restarted=True))
             else:
                 first = await reader.batch(SILENCE)
-                if not first or Position.of(first[0]) != self.position:
+                if not first or StreamPosition.of(first[0]) != self.position:
                     self.position = None
                     raise ChannelLost(f"the stream {self._stream} was deleted, purged or cut by its size limit; it is read again from its start")
-                self._hand(first[1:], handle)
+                self._handle_batch(first[1:], handle)
             while True:
                 if batch := await reader.batch(SILENCE):
-                    self._hand(batch, handle)
+                    self._handle_batch(batch, handle)
                 else:
                     self._require_ours(broker)
 
@@ -209,10 +209,10 @@ class StreamFollower:
             return "first"
         return datetime.fromtimestamp(self._clock.now(), UTC) - self._kept - MARGIN
 
-    def _hand(self, deliveries: list[Delivery], handle: Handle) -> None:
+    def _handle_batch(self, deliveries: list[Delivery], handle: Handle) -> None:
         for delivery in deliveries:
             self._awaited.pop(delivery.message.message_id, None)
         handle(Batch(deliveries))
         if deliveries:
             self._silences = 0
-            self.position = Position.of(deliveries[-1])
+            self.position = StreamPosition.of(deliveries[-1])

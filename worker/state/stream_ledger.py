@@ -19,13 +19,13 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Clock
 from worker.core.topology import CLAIMS, claims_topology
 from worker.metrics import Metrics
-from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
-from worker.state.stream_follower import MARGIN, Batch, Position, StreamFollower
+from worker.state.claim_index import CLAIM_LIFETIME, ClaimEntry, ClaimIndex, NotAClaim, decoded, encoded
+from worker.state.stream_follower import MARGIN, Batch, StreamFollower, StreamPosition
 from worker.waits import waiting_for
 
 logger = structlog.get_logger()
 T = TypeVar("T", Claim, bool)
-TOGETHER = 100  # claims in one entry of the stream
+MAX_BATCH = 100  # claims in one entry of the stream
 QUIET = 8  # turns of the event loop in a row without a further claim, before a batch is sent: a turn of an idle loop takes some 20 us
 MOST_TURNS = 40  # turns that a batch waits at most
 
@@ -38,10 +38,10 @@ class StreamLedger:
         self._clock = clock
         self._index = index
         self._metrics = metrics
-        self._follower = StreamFollower(CLAIMS, claims_topology(), clock, kept=KEPT, position=index.last)
+        self._follower = StreamFollower(CLAIMS, claims_topology(), clock, kept=CLAIM_LIFETIME, position=index.last)
         self._outbox: list[tuple[Key, str, asyncio.Future[Claim | str]]] = []
         self._sending: asyncio.Task[None] | None = None
-        self._asked: dict[str, list[tuple[Entry, asyncio.Future[Claim | str]]]] = {}
+        self._asked: dict[str, list[tuple[ClaimEntry, asyncio.Future[Claim | str]]]] = {}
         self._awaited: dict[str, set[asyncio.Future[bool | str]]] = {}
         self._why_closed = ""
         self._reading = False
@@ -52,7 +52,7 @@ class StreamLedger:
         self._outbox.append((key, owner, answer))
         self._send_soon()
         with waiting_for("claim", f"its claim in {CLAIMS}"):
-            return said(await answer)
+            return answer_or_raise(await answer)
 
     def _send_soon(self) -> None:
         """Start to send claims once the stream is read: a claim published while the reader attaches might never come back to it."""
@@ -64,7 +64,7 @@ class StreamLedger:
         try:
             while batch := await self._gathered():
                 now = self._clock.now()
-                await self._publish([(Entry.of(str(key), owner, now), answer) for key, owner, answer in batch])
+                await self._publish([(ClaimEntry.of(str(key), owner, now), answer) for key, owner, answer in batch])
         finally:
             self._sending = None
 
@@ -75,11 +75,11 @@ class StreamLedger:
             before = len(self._outbox)
             await asyncio.sleep(0)
             quiet, turns = (quiet + 1 if len(self._outbox) == before else 0), turns + 1
-        batch = self._outbox[:TOGETHER]
-        del self._outbox[:TOGETHER]
+        batch = self._outbox[:MAX_BATCH]
+        del self._outbox[:MAX_BATCH]
         return batch
 
-    async def _publish(self, batch: list[tuple[Entry, asyncio.Future[Claim | str]]]) -> None:
+    async def _publish(self, batch: list[tuple[ClaimEntry, asyncio.Future[Claim | str]]]) -> None:
         token = new_id()
         self._asked[token] = batch
         try:
@@ -94,11 +94,11 @@ class StreamLedger:
         if within <= 0 or self._index.knows(str(key), self._clock.now()):
             return self._index.knows(str(key), self._clock.now())
         came: asyncio.Future[bool | str] = asyncio.get_running_loop().create_future()
-        wanted = Entry.of(str(key), "", 0).key
+        wanted = ClaimEntry.of(str(key), "", 0).key
         self._awaited.setdefault(wanted, set()).add(came)
         try:
             async with asyncio.timeout(within):
-                return said(await came)
+                return answer_or_raise(await came)
         except TimeoutError:
             return False
         finally:
@@ -112,9 +112,9 @@ class StreamLedger:
 
     async def follow(self) -> None:
         """Read the stream as long as the attachment lives."""
-        await self._follower.follow(self._broker, self._take_in)
+        await self._follower.follow(self._broker, self._apply_batch)
 
-    def _take_in(self, batch: Batch) -> None:
+    def _apply_batch(self, batch: Batch) -> None:
         if batch.interrupted:
             self.close(batch.interrupted)
             return
@@ -126,7 +126,7 @@ class StreamLedger:
         self._send_soon()
 
     def _note(self, delivery: Delivery) -> None:
-        self._index.last = Position.of(delivery)
+        self._index.last = StreamPosition.of(delivery)
         if (asked := self._asked.pop(delivery.message.message_id, None)) is not None:  # our own batch: its id is random, and was in no earlier message
             for entry, answer in asked:
                 claim = self._add(entry)
@@ -145,7 +145,7 @@ class StreamLedger:
             else:
                 self._add(entry)
 
-    def _add(self, entry: Entry) -> Claim:
+    def _add(self, entry: ClaimEntry) -> Claim:
         claim = self._index.add(entry)
         for came in self._awaited.get(entry.key, ()):
             if not came.done():
@@ -188,7 +188,7 @@ def answer_all(answers: Iterable[asyncio.Future[Claim | str]], why: str) -> None
             answer.set_result(why)
 
 
-def said(answer: T | str) -> T:
+def answer_or_raise(answer: T | str) -> T:
     """The answer. Raises `ChannelLost` for a text, which is the reason why there is none."""
     if isinstance(answer, str):
         raise ChannelLost(answer)

@@ -23,7 +23,7 @@ from worker.state.stream_follower import open_stream
 
 logger = structlog.get_logger()
 MOST = 20_000  # notes in memory while no broker takes them: some megabytes; with more, the oldest are dropped
-TOGETHER = 500  # notes in one message of the stream
+MAX_BATCH = 500  # notes in one message of the stream
 EVERY = 0.5  # seconds in which notes are gathered
 LAST = 2.0  # seconds to write the last notes when the worker stops
 READ_WITHIN = 60.0  # seconds to read a whole stream
@@ -81,10 +81,10 @@ class TraceRecorder:
         """
         left = len(self._notes)
         while left > 0 and self._notes:
-            batch = [self._notes.popleft() for _ in range(min(TOGETHER, left, len(self._notes)))]
+            batch = [self._notes.popleft() for _ in range(min(MAX_BATCH, left, len(self._notes)))]
             left -= len(batch)
             try:
-                await broker.publish(self._codec.proven(Message(joined(batch)), TRACE), routing_key=TRACE)
+                await broker.publish(self._codec.sign(Message(joined(batch)), TRACE), routing_key=TRACE)
                 self._told = False
             except BrokerError as error:
                 self._metrics.trace_dropped.inc(len(batch))
@@ -97,9 +97,9 @@ class TraceRecorder:
 async def write_notes(broker: Broker, codec: HeaderCodec, batch: Sequence[tuple[float, Note]]) -> None:
     """Write notes for a command, which has no recorder: best effort, and only if a worker has made the stream. Each note has its seconds since 1970."""
     with suppress(BrokerError):
-        for start in range(0, len(batch), TOGETHER):
+        for start in range(0, len(batch), MAX_BATCH):
             if await broker.queue_exists(TRACE):
-                await broker.publish(codec.proven(Message(encoded(batch[start : start + TOGETHER])), TRACE), routing_key=TRACE)
+                await broker.publish(codec.sign(Message(encoded(batch[start : start + MAX_BATCH])), TRACE), routing_key=TRACE)
 
 
 def encoded(batch: Iterable[tuple[float, Note]]) -> bytes:
@@ -144,7 +144,7 @@ async def read_notes(broker: Broker, codec: HeaderCodec, most: int | None = None
         return []
     mark, batches, size, forged = new_id(), deque[bytes](), 0, 0
     async with asyncio.timeout(READ_WITHIN), open_stream(broker, TRACE, "first") as reader:
-        await broker.publish(codec.proven(Message(b"[]", message_id=mark), TRACE), routing_key=TRACE)
+        await broker.publish(codec.sign(Message(b"[]", message_id=mark), TRACE), routing_key=TRACE)
         while True:
             for delivery in await reader.batch():
                 if delivery.message.message_id == mark:

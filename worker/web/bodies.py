@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.core.bodies import is_utf8, packing_of, read_json, unpacked
+from worker.core.bodies import compression_of, decompressed, is_utf8, read_json
 from worker.core.errors import Oversized, Undecodable
 from worker.threads import in_thread_if_large
 
@@ -95,7 +95,7 @@ async def on_expect(request: web.Request) -> None:
 
 
 async def read_deliveries(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
-    """Return `deliveries_of`; read a body in a thread if it is large, or may be after unpacking."""
+    """Return `deliveries_of`; read a body in a thread if it is large, or may be after decompressing."""
     size = BODY_LIMIT if headers.get("Content-Encoding") else len(body)
     return await in_thread_if_large(size, partial(deliveries_of, body, headers, signed=signed))
 
@@ -107,8 +107,8 @@ def deliveries_of(body: bytes, headers: Mapping[str, str], *, signed: bool) -> l
     """
     content_type, encoding = headers.get("Content-Type", ""), headers.get("Content-Encoding", "")
     try:
-        if signed and is_utf8(unpacked(body, packing_of(encoding), BODY_LIMIT)):
-            content_type, encoding = "", packing_of(encoding)
+        if signed and is_utf8(decompressed(body, compression_of(encoding), BODY_LIMIT)):
+            content_type, encoding = "", compression_of(encoding)
         value = read_json(body, content_type, encoding, BODY_LIMIT)
     except Oversized as error:
         raise HttpRefusal(413, str(error)) from None

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tests.tools.waiting import SOON
 from worker.config.routes import Grant
-from worker.core.exchange import Fate, Priority, Request
+from worker.core.exchange import Priority, Request, RequestResult
 
 
 async def test_it_is_down_until_the_first_token(connect, halo, health):
@@ -37,7 +37,7 @@ async def test_a_wrong_secret_keeps_it_unready_with_the_reason_and_bounded_token
     await client.wait_unavailable()
     while len(halo.grants) < 12:
         exchange = await get(client)
-        assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
+        assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, True)
         await asyncio.sleep(0)
     assert quick.ahead > 5 + 10 + 20 + 40 + 6 * 60 - 5
     assert "client_id or client_secret is wrong" in health.parts["client main"].detail
@@ -65,7 +65,7 @@ async def test_a_revoked_token_with_50_requests_in_flight_costs_one_token_call_a
     halo.on_api = api
     client = await connect()
     exchanges = await asyncio.gather(*(post(client) for _ in range(50)))
-    assert {exchange.fate for exchange in exchanges} == {Fate.DONE}
+    assert {exchange.result for exchange in exchanges} == {RequestResult.DONE}
     assert len(halo.grants) == 2  # the first, and one for the revocation
 
 
@@ -76,7 +76,7 @@ async def test_an_endpoint_that_always_answers_401_is_a_matter_of_that_request(c
     halo.on_api = api
     client = await connect()
     exchange = await get(client, "/Client/me")
-    assert (exchange.fate, exchange.down, client.available) == (Fate.AUTH, False, True)
+    assert (exchange.result, exchange.down, client.available) == (RequestResult.AUTH, False, True)
     assert halo.counts["GET /api/Client/me"] == 2
 
 
@@ -90,7 +90,7 @@ async def test_a_halo_that_takes_no_token_at_all_is_down_and_asked_rarely(connec
     client = await connect(clock=quick)
     await client.wait_available()
     exchange = await get(client)
-    assert (exchange.fate, exchange.status, exchange.down, client.available) == (Fate.NOT_SENT, 401, True, False)  # a message is not buried for it
+    assert (exchange.result, exchange.status, exchange.down, client.available) == (RequestResult.NOT_SENT, 401, True, False)  # a message is not buried for it
     start, before = quick.ahead, len(halo.grants)
     await until(lambda: quick.ahead >= start + 1800)
     assert len(halo.grants) - before <= 40
@@ -109,12 +109,12 @@ async def test_gateway_errors_everywhere_take_it_down_and_it_comes_back(connect,
     client = await connect(clock=quick)
     await client.wait_available()
     exchange = await post(client)
-    assert (exchange.fate, exchange.down) == (Fate.AMBIGUOUS, True)
+    assert (exchange.result, exchange.down) == (RequestResult.AMBIGUOUS, True)
     assert not client.available
     assert health.parts["client main"].detail == f"Halo answered {status}"
     before = halo.counts["GET /api/Tickets"]
     exchange = await get(client)
-    assert (exchange.fate, exchange.down, halo.counts["GET /api/Tickets"]) == (Fate.NOT_SENT, True, before)
+    assert (exchange.result, exchange.down, halo.counts["GET /api/Tickets"]) == (RequestResult.NOT_SENT, True, before)
     failing = False
     await asyncio.wait_for(client.wait_available(), SOON)
     assert (await get(client)).ok
@@ -128,7 +128,7 @@ async def test_an_address_that_answers_with_pages_takes_it_down_so_that_a_queue_
     client = await connect()
     await client.wait_available()
     assert (await post(client)).down
-    assert (await post(client)).fate is Fate.NOT_SENT
+    assert (await post(client)).result is RequestResult.NOT_SENT
     assert halo.counts["POST /api/Tickets"] == 1
 
 

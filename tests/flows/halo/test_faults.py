@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.tools.bombs import bomb
 from tests.tools.waiting import until
 from worker.config.routes import RateLimit
-from worker.core.exchange import Fate, Priority, Request
+from worker.core.exchange import Priority, Request, RequestResult
 
 
 def execute(halo, then, path="/api/Tickets"):
@@ -27,7 +27,7 @@ def execute(halo, then, path="/api/Tickets"):
 
 
 async def answered(asked):
-    return (await asked).fate is Fate.DONE
+    return (await asked).result is RequestResult.DONE
 
 
 async def reset(request):
@@ -53,26 +53,26 @@ async def test_a_halo_that_refuses_connections_is_down_and_nothing_was_sent(conn
     assert (await get(client)).ok
     await halo.stop()
     exchange = await get(client)
-    assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
+    assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, True)
     assert exchange.reason == f"127.0.0.1:{halo.port} cannot be reached: connection refused"
 
 
 async def test_what_never_left_costs_no_budget(connect, halo, metrics, get):
     client = await connect(api_url="http://127.0.0.1:1/api", token_url=f"{halo.url}/auth/token", rate_limit=RateLimit(10, 300.0))
     await client.wait_available()
-    assert (await get(client)).fate is Fate.NOT_SENT
+    assert (await get(client)).result is RequestResult.NOT_SENT
     assert metrics.registry.get_sample_value("halo_worker_budget_used", {"client": "main"}) == 1  # the token
 
 
 async def test_a_name_that_does_not_resolve_is_told(connect, get):
     exchange = await get(await connect(url="http://halo.invalid"))
-    assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
+    assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, True)
     assert exchange.reason == "no token: halo.invalid:80 cannot be reached: the name cannot be resolved"
 
 
 async def test_https_to_a_plain_port_is_told(connect, halo, get):
     exchange = await get(await connect(url=f"https://127.0.0.1:{halo.port}"))
-    assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
+    assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, True)
     assert "no TLS connection" in exchange.reason
 
 
@@ -80,7 +80,7 @@ async def test_a_connection_lost_after_executing_is_ambiguous_and_a_post_goes_ou
     executed = execute(halo, reset)
     client = await connect()
     exchange = await post(client)
-    assert (exchange.fate, exchange.down, executed) == (Fate.AMBIGUOUS, False, ["POST"])
+    assert (exchange.result, exchange.down, executed) == (RequestResult.AMBIGUOUS, False, ["POST"])
     assert exchange.reason == f"127.0.0.1:{halo.port} closed the connection without an answer"
     assert client.available
 
@@ -99,14 +99,14 @@ async def test_an_answer_after_our_patience_is_ambiguous(connect, halo, get, pos
     client = await connect(timeout=0.5)
     await until(lambda: answered(get(client, "/Status")))  # token and connection are there: on a busy machine they take the whole patience
     exchange = await post(client)
-    assert (exchange.fate, exchange.down, executed) == (Fate.AMBIGUOUS, False, ["POST"])
+    assert (exchange.result, exchange.down, executed) == (RequestResult.AMBIGUOUS, False, ["POST"])
     assert exchange.reason == f"127.0.0.1:{halo.port} did not answer in time"
 
 
 async def test_a_cut_body_means_done_but_unread(connect, halo, post):
     execute(halo, cut)
     exchange = await post(await connect())
-    assert (exchange.fate, exchange.status, exchange.reason) == (Fate.DONE_UNREAD, 200, "Halo answered 200, but the answer was cut off")
+    assert (exchange.result, exchange.status, exchange.reason) == (RequestResult.DONE_UNREAD, 200, "Halo answered 200, but the answer was cut off")
 
 
 async def test_a_byte_now_and_then_does_not_go_on_for_ever(connect, halo, get):
@@ -119,7 +119,7 @@ async def test_a_byte_now_and_then_does_not_go_on_for_ever(connect, halo, get):
 
     execute(halo, drip)
     exchange = await get(await connect(timeout=0.5))
-    assert (exchange.fate, exchange.reason) == (Fate.DONE_UNREAD, "Halo answered 200, but the answer was not complete in time")
+    assert (exchange.result, exchange.reason) == (RequestResult.DONE_UNREAD, "Halo answered 200, but the answer was not complete in time")
 
 
 async def test_36_megabytes_are_read(connect, halo, get):
@@ -130,7 +130,7 @@ async def test_36_megabytes_are_read(connect, halo, get):
 
     execute(halo, large)
     exchange = await get(await connect())
-    assert (exchange.fate, len(exchange.body)) == (Fate.DONE, 36_000)
+    assert (exchange.result, len(exchange.body)) == (RequestResult.DONE, 36_000)
 
 
 @pytest.mark.parametrize("kind", ["endless", "bomb"])
@@ -152,7 +152,7 @@ async def test_an_endless_answer_and_a_gzip_bomb_stop_at_the_limit_without_filli
     exchange = await get(client)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (exchange.fate, exchange.reason) == (Fate.DONE_UNREAD, "Halo answered 200, but the answer is larger than 64 MiB")
+    assert (exchange.result, exchange.reason) == (RequestResult.DONE_UNREAD, "Halo answered 200, but the answer is larger than 64 MiB")
     assert peak < 100 * 1024 * 1024
 
 
@@ -169,7 +169,7 @@ async def test_an_answer_of_few_bytes_and_many_values_is_refused_before_they_are
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     reason = "Halo answered 200, but the body has more than 4,000,000 names and values; at most 4,000,000 are read"
-    assert (exchange.fate, exchange.reason) == (Fate.DONE_UNREAD, reason)
+    assert (exchange.result, exchange.reason) == (RequestResult.DONE_UNREAD, reason)
     assert peak < 60 * 1024 * 1024
 
 
@@ -180,7 +180,7 @@ async def test_headers_without_end_are_no_answer_and_take_no_memory(connect, hal
     execute(halo, swell)
     client = await connect()
     exchange = await get(client)
-    assert (exchange.fate, exchange.body) == (Fate.AMBIGUOUS, None)
+    assert (exchange.result, exchange.body) == (RequestResult.AMBIGUOUS, None)
     assert "that is not HTTP" in exchange.reason
 
 
@@ -192,7 +192,7 @@ async def test_a_redirect_of_a_post_is_not_followed(connect, halo, post, status)
     executed = execute(halo, redirect)
     client = await connect()
     exchange = await post(client)
-    assert (exchange.fate, exchange.status, executed) == (Fate.AMBIGUOUS, status, ["POST"])
+    assert (exchange.result, exchange.status, executed) == (RequestResult.AMBIGUOUS, status, ["POST"])
     assert "redirected to 127.0.0.1" in exchange.reason
     assert halo.counts["GET /api/Elsewhere"] + halo.counts["POST /api/Elsewhere"] == 0
     assert client.available  # the probe found that only this endpoint redirects
@@ -205,7 +205,7 @@ async def test_a_login_page_is_no_success(connect, halo, post, get):
     execute(halo, page)
     client = await connect()
     for exchange in (await post(client), await get(client)):
-        assert (exchange.fate, exchange.reason) == (Fate.AMBIGUOUS, "Halo answered 200 with a web page instead of JSON: check the client's address")
+        assert (exchange.result, exchange.reason) == (RequestResult.AMBIGUOUS, "Halo answered 200 with a web page instead of JSON: check the client's address")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -216,7 +216,7 @@ async def test_one_endpoint_with_a_gateway_error_does_not_take_halo_down(connect
     executed = execute(halo, fail)
     client = await connect()
     exchange = await post(client)
-    assert (exchange.fate, exchange.status, exchange.down, executed) == (Fate.AMBIGUOUS, status, False, ["POST"])
+    assert (exchange.result, exchange.status, exchange.down, executed) == (RequestResult.AMBIGUOUS, status, False, ["POST"])
     assert client.available
 
 
@@ -233,7 +233,7 @@ async def test_a_429_pauses_everyone(connect, halo, quick, post, get, header, bo
     client = await connect(clock=quick)
     await client.wait_available()
     exchange = await post(client)
-    assert exchange.fate is Fate.THROTTLED
+    assert exchange.result is RequestResult.THROTTLED
     assert exchange.retry_after == pytest.approx(45 if header.get("Retry-After") == "45" else 30, abs=1)
     assert all(later.ok for later in await asyncio.gather(get(client), post(client)))
     assert min(arrivals[1:]) - arrivals[0] >= exchange.retry_after - 1

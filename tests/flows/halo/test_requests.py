@@ -11,7 +11,7 @@ from tests.flows.halo.conftest import SECRET
 from worker import __version__
 from worker.config.routes import Grant
 from worker.core.errors import ConfigError
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def seen(halo):
 
 async def test_a_get_brings_the_decoded_body_and_halos_clock(connect, get):
     exchange = await get(await connect())
-    assert (exchange.fate, exchange.status, exchange.body) == (Fate.DONE, 200, {"id": 1})
+    assert (exchange.result, exchange.status, exchange.body) == (RequestResult.DONE, 200, {"id": 1})
     assert exchange.date is not None
     assert exchange.duration > 0
 
@@ -58,7 +58,7 @@ async def test_a_correlation_that_cannot_stand_in_a_header_is_left_out(connect, 
 
 async def test_a_payload_that_json_cannot_hold_is_rejected_unsent(connect, halo, post):
     exchange = await post(await connect(), {"when": object()})
-    assert (exchange.fate, exchange.down, halo.calls) == (Fate.REJECTED, False, [])
+    assert (exchange.result, exchange.down, halo.calls) == (RequestResult.REJECTED, False, [])
 
 
 async def test_the_event_source_is_the_api_address_with_the_path(connect):
@@ -72,7 +72,7 @@ async def test_an_empty_answer_to_a_write_is_done(connect, halo, post, status):
 
     halo.on_api = empty
     exchange = await post(await connect())
-    assert (exchange.fate, exchange.body) == (Fate.DONE, None)
+    assert (exchange.result, exchange.body) == (RequestResult.DONE, None)
 
 
 async def test_a_compressed_answer_is_read(connect, halo, get):
@@ -102,7 +102,7 @@ async def test_a_refusal_is_told_in_halos_words_and_asked_once(connect, halo, po
 
     halo.on_api = refuse
     exchange = await post(await connect())
-    assert (exchange.fate, exchange.status, exchange.reason) == (Fate.REJECTED, status, f"Halo answered {status}: {reason}")
+    assert (exchange.result, exchange.status, exchange.reason) == (RequestResult.REJECTED, status, f"Halo answered {status}: {reason}")
     assert len(halo.calls) == 1
 
 
@@ -113,7 +113,7 @@ async def test_a_403_is_a_matter_of_permission_and_halo_stays_available(connect,
     halo.on_api = forbid
     client = await connect()
     exchange = await post(client)
-    assert (exchange.fate, exchange.down, client.available) == (Fate.AUTH, False, True)
+    assert (exchange.result, exchange.down, client.available) == (RequestResult.AUTH, False, True)
 
 
 async def test_requests_are_counted_by_fate(connect, halo, metrics, post, get):
@@ -194,7 +194,7 @@ async def test_the_token_address_and_tenant_are_discovered(connect, halo, get):
 )
 async def test_a_path_that_is_not_encoded_or_leads_out_of_the_api_is_never_sent(connect, halo, get, path):
     exchange = await get(await connect(), path)
-    assert (exchange.fate, halo.calls) == (Fate.REJECTED, [])
+    assert (exchange.result, halo.calls) == (RequestResult.REJECTED, [])
 
 
 async def test_a_configured_tenant_is_preferred_to_the_discovered_one(connect, halo, get):

@@ -6,7 +6,7 @@ import time
 from aiohttp import web
 
 from worker.config.routes import RateLimit
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 
 SOON = 60.0
 CREATE = Request("POST", "/Asset", body=[{"notes": "x"}])
@@ -43,7 +43,7 @@ async def test_what_comes_too_late_is_not_sent_and_is_no_word_about_halo(connect
     await client.wait_available()
     for _ in range(2):
         exchange = await create(client, time.monotonic() - 0.001)
-        assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, False)
+        assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, False)
         assert (await create(client)).ok
     assert client.available
     assert halo.counts == {"POST /api/Asset": 2}
@@ -70,7 +70,7 @@ async def test_a_slot_is_there_when_the_turn_has_come(connect, halo, until):
     client.stop_waiting()
     await waiting
     [refused] = reserved
-    assert refused.fate is Fate.NOT_SENT
+    assert refused.result is RequestResult.NOT_SENT
     held.set()
     await first
 

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from worker.config.routes import Client, Grant, RateLimit
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 from worker.halo.budget import Budgets
 from worker.halo.client import open_client
 
@@ -34,10 +34,10 @@ async def test_what_waits_ends_unsent_and_what_is_under_way_ends_well(working, h
     client, gate, sent, waiting = working
     client.stop_waiting()
     exchange = await waiting
-    assert (exchange.fate, exchange.down, exchange.reason) == (Fate.NOT_SENT, False, "the worker stopped before the request was sent")
-    assert (await post(client)).fate is Fate.NOT_SENT
+    assert (exchange.result, exchange.down, exchange.reason) == (RequestResult.NOT_SENT, False, "the worker stopped before the request was sent")
+    assert (await post(client)).result is RequestResult.NOT_SENT
     gate.set()
-    assert (await sent).fate is Fate.DONE
+    assert (await sent).result is RequestResult.DONE
     assert halo.counts == {"POST /api/Tickets": 1}
     assert client.available
 
@@ -58,7 +58,7 @@ async def test_a_request_that_waits_for_a_token_ends_unsent(connect, halo, post,
     waiting = asyncio.create_task(post(client))
     await until(lambda: halo.grants and client.access.shutdown._waiting)
     client.stop_waiting()
-    assert ((await waiting).fate, halo.calls) == (Fate.NOT_SENT, [])
+    assert ((await waiting).result, halo.calls) == (RequestResult.NOT_SENT, [])
 
 
 async def test_a_token_rejected_while_stopping_leaves_the_request_unsent(connect, halo, post):
@@ -67,7 +67,7 @@ async def test_a_token_rejected_while_stopping_leaves_the_request_unsent(connect
     halo.revoke()
     client.stop_waiting()
     exchange = await post(client)
-    assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, False)
+    assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, False)
 
 
 async def test_a_probe_that_can_no_longer_be_sent_does_not_declare_halo_well(connect, halo, post, until):
@@ -81,7 +81,7 @@ async def test_a_probe_that_can_no_longer_be_sent_does_not_declare_halo_well(con
     await until(lambda: client.access.budget.waiting)  # the probe
     client.stop_waiting()
     exchange = await sent
-    assert (exchange.fate, exchange.status, exchange.down) == (Fate.AMBIGUOUS, 503, True)
+    assert (exchange.result, exchange.status, exchange.down) == (RequestResult.AMBIGUOUS, 503, True)
 
 
 async def test_waiting_requests_that_are_cancelled_leave_nothing_behind(working):

@@ -12,7 +12,7 @@ from tests.tools.ports import free_port
 from tests.tools.waiting import soon
 from worker.config.routes import Client, Grant
 from worker.core.errors import ConfigError
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 from worker.halo.transport import open_transport
 
 FAULTS = {
@@ -66,7 +66,7 @@ async def test_without_the_ca_file_its_certificate_is_refused(connect, serve, au
     client = await connect(url=halo.url)
     exchange = await get(client)
     sentence = f"no token: the certificate of 127.0.0.1:{halo.port} is not trusted: unable to get local issuer certificate"
-    assert (exchange.fate, exchange.down, exchange.reason, health.parts["client main"].detail) == (Fate.NOT_SENT, True, sentence, sentence)
+    assert (exchange.result, exchange.down, exchange.reason, health.parts["client main"].detail) == (RequestResult.NOT_SENT, True, sentence, sentence)
     assert (halo.grants, halo.calls) == ([], [])
 
 
@@ -77,7 +77,7 @@ async def test_a_token_endpoint_with_a_faulty_certificate_is_told_and_sees_no_cr
         client = await connect(url=api.url, token_url=f"{tokens.url}/auth/token", ca_file=str(authority.ca_file))
         exchange = await get(client)
     sentence = f"no token: the certificate of 127.0.0.1:{tokens.port} is not trusted: {FAULTS[fault]}"
-    assert (exchange.fate, exchange.down, exchange.reason) == (Fate.NOT_SENT, True, sentence)
+    assert (exchange.result, exchange.down, exchange.reason) == (RequestResult.NOT_SENT, True, sentence)
     assert (client.available, health.ready, health.parts["client main"].detail) == (False, False, sentence)
     assert (tokens.grants, api.calls) == ([], [])
     assert sentence in repr(logs)
@@ -92,7 +92,7 @@ async def test_an_api_with_a_faulty_certificate_is_told_and_sees_no_token(connec
         await soon(client.wait_available())
         exchange = await post(client)
     sentence = f"the certificate of 127.0.0.1:{api.port} is not trusted: {FAULTS[fault]}"
-    assert (exchange.fate, exchange.down, exchange.reason) == (Fate.NOT_SENT, True, sentence)
+    assert (exchange.result, exchange.down, exchange.reason) == (RequestResult.NOT_SENT, True, sentence)
     assert (client.available, health.parts["client main"].detail) == (False, sentence)
     assert (len(tokens.grants), api.calls) == (1, [])
     assert sentence in repr(logs)
@@ -108,7 +108,7 @@ async def test_a_certificate_that_expires_takes_the_client_down_until_it_is_rene
     await halo.start()
     before = len(halo.calls)
     exchange = await get(client)
-    assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
+    assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, True)
     assert exchange.reason.endswith("is not trusted: certificate has expired")
     assert len(halo.calls) == before
     await halo.stop()
@@ -122,7 +122,7 @@ async def test_a_plain_server_at_an_https_address_is_told_and_not_spoken_to_in_p
     halo = await serve()
     client = await connect(url=halo.url.replace("http:", "https:"))
     exchange = await get(client)
-    assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
+    assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, True)
     assert exchange.reason == f"no token: no TLS connection to 127.0.0.1:{halo.port}: is https right for this address?"
     assert (halo.grants, halo.calls) == ([], [])
 
@@ -132,7 +132,7 @@ async def test_a_plain_token_address_is_not_taken_from_a_halo_that_is_encrypted(
     halo.on_info = plain._info  # names the plain server's address
     client = await connect(url=halo.url, ca_file=str(authority.ca_file))
     exchange = await get(client)
-    assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
+    assert (exchange.result, exchange.down) == (RequestResult.NOT_SENT, True)
     assert "names an authorisation address that is not safe to use" in exchange.reason
     assert (plain.grants, halo.grants) == ([], [])
 

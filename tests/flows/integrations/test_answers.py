@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.tools.bombs import bomb
 from tests.tools.ports import free_port
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 
 MIB = 1024 * 1024
 
@@ -90,7 +90,7 @@ async def raw():
 async def test_the_body_of_a_success(call, answer, parts, body):
     answer(**parts)
     exchange = await (await call())()
-    assert (exchange.fate, exchange.reason, exchange.body) == (Fate.DONE, "", body)
+    assert (exchange.result, exchange.reason, exchange.body) == (RequestResult.DONE, "", body)
 
 
 @pytest.mark.parametrize(
@@ -106,22 +106,22 @@ async def test_the_body_of_a_success(call, answer, parts, body):
 async def test_an_answer_that_says_json_and_is_none_is_a_failure_and_no_text(call, api, answer, parts, reason):
     answer(**parts, content_type="application/json")
     exchange = await (await call())()
-    assert (exchange.fate, exchange.status, exchange.body) == (Fate.REJECTED, 200, None)
+    assert (exchange.result, exchange.status, exchange.body) == (RequestResult.REJECTED, 200, None)
     assert exchange.reason == f"127.0.0.1:{api.port} answered 200, but not with what its content type says: {reason}"
 
 
 @pytest.mark.parametrize(
     ("status", "fate"),
     [
-        (300, Fate.REJECTED), (304, Fate.REJECTED), (400, Fate.REJECTED), (401, Fate.AUTH), (403, Fate.AUTH), (404, Fate.REJECTED), (405, Fate.REJECTED), (408, Fate.AMBIGUOUS),
-        (409, Fate.REJECTED), (422, Fate.REJECTED), (429, Fate.THROTTLED), (499, Fate.REJECTED), (500, Fate.AMBIGUOUS), (501, Fate.AMBIGUOUS), (502, Fate.AMBIGUOUS),
-        (503, Fate.AMBIGUOUS), (504, Fate.AMBIGUOUS), (599, Fate.AMBIGUOUS),
+        (300, RequestResult.REJECTED), (304, RequestResult.REJECTED), (400, RequestResult.REJECTED), (401, RequestResult.AUTH), (403, RequestResult.AUTH), (404, RequestResult.REJECTED), (405, RequestResult.REJECTED), (408, RequestResult.AMBIGUOUS),
+        (409, RequestResult.REJECTED), (422, RequestResult.REJECTED), (429, RequestResult.THROTTLED), (499, RequestResult.REJECTED), (500, RequestResult.AMBIGUOUS), (501, RequestResult.AMBIGUOUS), (502, RequestResult.AMBIGUOUS),
+        (503, RequestResult.AMBIGUOUS), (504, RequestResult.AMBIGUOUS), (599, RequestResult.AMBIGUOUS),
     ],
 )  # fmt: skip
 async def test_each_status_has_its_fate_and_brings_its_body(call, api, answer, metrics, status, fate):
     answer(status=status, body=None if status == 304 else b'{"error": "marker"}', content_type="application/json")
     exchange = await (await call())()
-    assert (exchange.fate, exchange.status) == (fate, status)
+    assert (exchange.result, exchange.status) == (fate, status)
     assert exchange.body == (None if status == 304 else {"error": "marker"})
     assert exchange.reason.startswith(f"127.0.0.1:{api.port} answered {status}")
     assert "marker" not in exchange.reason
@@ -143,7 +143,7 @@ async def test_every_verb(call, api, verb):
 async def test_an_answer_that_is_too_large_is_not_kept(call, answer):
     answer(body=b'"' + b"x" * (9 * MIB) + b'"', content_type="application/json")
     exchange = await (await call())()
-    assert (exchange.fate, exchange.status, exchange.body) == (Fate.DONE_UNREAD, 200, None)
+    assert (exchange.result, exchange.status, exchange.body) == (RequestResult.DONE_UNREAD, 200, None)
     assert "larger than 8 MiB" in exchange.reason
 
 
@@ -159,27 +159,27 @@ async def test_a_bomb_does_not_unfold(call, answer):
     exchange = await go()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert exchange.fate is Fate.DONE_UNREAD
+    assert exchange.result is RequestResult.DONE_UNREAD
     assert peak < 40 * MIB
 
 
 @pytest.mark.parametrize(
     ("pieces", "fate", "status"),
     [
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"], Fate.DONE_UNREAD, 200),
-        ([b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":'], Fate.DONE_UNREAD, 200),
-        ([b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n{"], Fate.AMBIGUOUS, 500),
-        ([], Fate.AMBIGUOUS, None),
-        ([b"HTTP/1.1 200"], Fate.AMBIGUOUS, None),
-        ([b"\x16\x03\x01 not http\r\n\r\n"], Fate.AMBIGUOUS, None),
-        ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"], Fate.DONE_UNREAD, 200),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"], RequestResult.DONE_UNREAD, 200),
+        ([b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":'], RequestResult.DONE_UNREAD, 200),
+        ([b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n{"], RequestResult.AMBIGUOUS, 500),
+        ([], RequestResult.AMBIGUOUS, None),
+        ([b"HTTP/1.1 200"], RequestResult.AMBIGUOUS, None),
+        ([b"\x16\x03\x01 not http\r\n\r\n"], RequestResult.AMBIGUOUS, None),
+        ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"], RequestResult.DONE_UNREAD, 200),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 async def test_what_breaks_after_it_was_sent(call, raw, pieces, fate, status, verb):
     port = await raw(*pieces)
     exchange = await (await call(base_url=f"http://127.0.0.1:{port}", verb=verb))()
-    assert (exchange.fate, exchange.status, exchange.body) == (fate, status, None)
+    assert (exchange.result, exchange.status, exchange.body) == (fate, status, None)
     assert exchange.reason
 
 
@@ -187,7 +187,7 @@ async def test_what_breaks_after_it_was_sent(call, raw, pieces, fate, status, ve
 async def test_a_slow_answer_ends_with_the_time_that_the_method_has(call, raw, pieces):
     port = await raw(*pieces, close=False)
     exchange = await (await call(base_url=f"http://127.0.0.1:{port}", seconds=0.5))()
-    assert exchange.fate is Fate.AMBIGUOUS
+    assert exchange.result is RequestResult.AMBIGUOUS
     assert "in time" in exchange.reason
 
 
@@ -195,29 +195,29 @@ async def test_the_steps_own_time_goes_before_the_methods(call, raw):
     port = await raw(close=False)
     await call(base_url=f"http://127.0.0.1:{port}", seconds=600.0)
     caller, method, values = call.callers[-1], call.methods[-1], call.nothing
-    assert (await caller.call(method, values, timeout=0.5)).fate is Fate.AMBIGUOUS
+    assert (await caller.call(method, values, timeout=0.5)).result is RequestResult.AMBIGUOUS
 
 
 async def test_where_nobody_listens_nothing_was_sent(call):
     exchange = await (await call(base_url=f"http://127.0.0.1:{free_port()}"))()
-    assert (exchange.fate, exchange.status, exchange.down) == (Fate.NOT_SENT, None, False)
+    assert (exchange.result, exchange.status, exchange.down) == (RequestResult.NOT_SENT, None, False)
     assert "connection refused" in exchange.reason
 
 
 async def test_a_name_that_does_not_exist_was_sent_nothing(call, monkeypatch):
     exchange = await (await call(base_url="http://no-such-host.invalid"))()
-    assert exchange.fate is Fate.NOT_SENT
+    assert exchange.result is RequestResult.NOT_SENT
     assert "cannot be resolved" in exchange.reason
 
 
 async def test_tls_where_there_is_none_was_sent_nothing(call, api):
     exchange = await (await call(base_url=f"https://127.0.0.1:{api.port}"))()
-    assert exchange.fate is Fate.NOT_SENT
+    assert exchange.result is RequestResult.NOT_SENT
     assert api.calls == []
 
 
 async def test_an_answer_of_few_bytes_and_many_values_is_refused_before_they_are_made(answer, call):
     answer(body=b"[" + b"{}," * 1_000_000 + b"{}]", content_type="application/json")
     exchange = await (await call())()
-    assert (exchange.fate, exchange.body) == (Fate.DONE_UNREAD, None)
+    assert (exchange.result, exchange.body) == (RequestResult.DONE_UNREAD, None)
     assert exchange.reason.endswith("answered 200, but the body has more than 1,000,000 names and values; at most 1,000,000 are read")

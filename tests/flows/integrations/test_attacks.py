@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from worker.core.errors import CallRefused, ConfigError
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 
 SPELLINGS = [
     "127.0.0.1", "localhost", "LOCALHOST", "localhost.", "0.0.0.0", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001",
@@ -21,7 +21,7 @@ SPELLINGS = [
 async def test_no_spelling_of_this_machine_is_connected_to(call, inside, host):
     go = await call(base_url=f"http://{host}:{inside.port}", allow=())
     with contextlib.suppress(CallRefused):
-        assert (await go()).fate is Fate.NOT_SENT  # a spelling that this system does not know as an address
+        assert (await go()).result is RequestResult.NOT_SENT  # a spelling that this system does not know as an address
     assert inside.connections == 0
 
 
@@ -68,7 +68,7 @@ async def test_of_a_names_addresses_only_those_outside_are_tried(call, inside, r
     resolve("api.example.com", ["127.0.0.1", "8.8.8.8"])
     go = await call(base_url=f"http://api.example.com:{inside.port}", allow=())
     monkeypatch.setattr("worker.integrations.guard.socket", nobody_there)
-    assert (await go()).fate is Fate.NOT_SENT
+    assert (await go()).result is RequestResult.NOT_SENT
     assert tried
     assert inside.connections == 0
 
@@ -81,7 +81,7 @@ async def test_a_redirect_inside_is_an_answer_and_nothing_more(call, api, inside
 
     api.on_call = on_call
     exchange = await (await call(verb=verb))()
-    assert (exchange.fate, exchange.status) == (Fate.REJECTED, status)
+    assert (exchange.result, exchange.status) == (RequestResult.REJECTED, status)
     assert "redirect to 127.0.0.1, which is not followed" in exchange.reason
     assert inside.connections == 0
 

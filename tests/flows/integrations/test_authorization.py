@@ -15,7 +15,7 @@ from worker.config.routes import Client, Grant, RateLimit
 from worker.config.variables import parse_variable
 from worker.core.clock import SystemClock
 from worker.core.errors import CallRefused, ConfigError
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 from worker.core.health import Health
 from worker.halo.budget import Budgets
 from worker.halo.client import open_client
@@ -102,7 +102,7 @@ async def test_a_fixed_authorization_that_is_not_accepted_is_not_tried_again(cal
 
     api.on_call = on_call
     exchange = await (await call(auth=IntegrationAuth("bearer", token=MARK)))()
-    assert (exchange.fate, exchange.status, exchange.body, len(api.calls)) == (Fate.AUTH, status, {"error": "no"}, 1)
+    assert (exchange.result, exchange.status, exchange.body, len(api.calls)) == (RequestResult.AUTH, status, {"error": "no"}, 1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_a_rejected_token_is_replaced_once_for_all_and_each_call_is_repeat
 async def test_a_token_that_is_rejected_although_it_is_new_ends_the_call(call, api, checks):
     checks.expects = lambda _: False
     exchange = await (await call(auth=IntegrationAuth(**OAUTH, token_url=f"{api.url}/token")))()
-    assert (exchange.fate, exchange.status) == (Fate.AUTH, 401)
+    assert (exchange.result, exchange.status) == (RequestResult.AUTH, 401)
     assert (len(api.grants), checks.seen) == (2, [f"Bearer {MARK}-1", f"Bearer {MARK}-2"])
 
 
@@ -168,7 +168,7 @@ async def test_a_token_that_is_nearly_over_is_renewed_while_the_calls_go_on(call
 async def test_without_a_token_nothing_is_sent_and_the_reason_says_why(call, api, checks, refuses):
     checks.refuses = refuses
     exchange = await (await call(auth=IntegrationAuth(**OAUTH, token_url=f"{api.url}/token")))()
-    assert exchange.fate is Fate.NOT_SENT
+    assert exchange.result is RequestResult.NOT_SENT
     assert exchange.reason.startswith("no token: ")
     assert refuses in exchange.reason
     assert MARK not in exchange.reason
@@ -178,7 +178,7 @@ async def test_without_a_token_nothing_is_sent_and_the_reason_says_why(call, api
 async def test_the_token_endpoint_is_guarded_too(call, api, inside, checks):
     auth = IntegrationAuth(**OAUTH, token_url=f"http://127.0.0.1:{inside.port}/token")
     exchange = await (await call(auth=auth, allow=(("127.0.0.1", api.port),)))()
-    assert exchange.fate is Fate.NOT_SENT
+    assert exchange.result is RequestResult.NOT_SENT
     assert "allow_hosts" in exchange.reason
     assert (inside.connections, api.calls) == (0, [])
 
@@ -211,7 +211,7 @@ async def test_our_own_api_is_called_within_the_clients_budget(call, api, checks
     assert (done, len(api.calls), client.access.budget.waiting) == (set(), 2, 1)
     client.stop_waiting()
     exchange = await waiting
-    assert (exchange.fate, exchange.reason) == (Fate.NOT_SENT, "the worker stopped before the request was sent")
+    assert (exchange.result, exchange.reason) == (RequestResult.NOT_SENT, "the worker stopped before the request was sent")
 
 
 async def test_a_429_of_our_own_api_holds_up_the_client_too(call, api, checks, halo):
@@ -221,7 +221,7 @@ async def test_a_429_of_our_own_api_holds_up_the_client_too(call, api, checks, h
     client = await halo()
     api.on_call = on_call
     exchange = await (await call(auth=IntegrationAuth("halo", client="main"), clients={"main": client}))()
-    assert (exchange.fate, exchange.retry_after) == (Fate.THROTTLED, 7.0)
+    assert (exchange.result, exchange.retry_after) == (RequestResult.THROTTLED, 7.0)
     assert client.access.budget._delay() > 5
 
 
@@ -243,7 +243,7 @@ async def test_what_was_not_sent_is_not_counted_in_the_clients_budget(call, chec
     nowhere = f"http://127.0.0.1:{free_port()}"
     client = await halo(RateLimit(5, 3600), api_url=nowhere)
     exchange = await (await call(base_url=nowhere, auth=IntegrationAuth("halo", client="main"), clients={"main": client}))()
-    assert exchange.fate is Fate.NOT_SENT
+    assert exchange.result is RequestResult.NOT_SENT
     assert client.access.budget.used == 1  # the token
 
 

@@ -13,7 +13,7 @@ from tests.tools.http_proxy import http_proxy
 from tests.tools.waiting import SOON
 from worker.config.automation import IntegrationAuth
 from worker.core.errors import CallRefused, ConfigError
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 from worker.halo.transport import Call
 
 
@@ -124,7 +124,7 @@ async def test_a_redirect_through_a_proxy_is_an_answer_and_nothing_more(call, pr
 
     api.on_call = on_call
     exchange = await (await call(base_url="http://api.example.com", allow=(), connection={"proxy": f"http://127.0.0.1:{proxy.port}"}))()
-    assert (exchange.fate, len(proxy.heads)) == (Fate.REJECTED, 1)
+    assert (exchange.result, len(proxy.heads)) == (RequestResult.REJECTED, 1)
 
 
 async def test_a_proxy_whose_name_leads_to_a_metadata_service_gets_no_connection(call, resolve):
@@ -152,7 +152,7 @@ async def test_a_token_endpoint_sees_the_certificate_in_place_of_a_secret(call, 
 
 async def test_without_the_certificate_or_the_authority_nothing_is_exchanged(call, secure, certificate, api):
     for left in ({"ca_file": certificate["ca_file"]}, {name: certificate[name] for name in ("cert_file", "key_file")}):
-        assert (await (await call(base_url=f"https://127.0.0.1:{secure}", connection=left))()).fate is not Fate.DONE
+        assert (await (await call(base_url=f"https://127.0.0.1:{secure}", connection=left))()).result is not RequestResult.DONE
     assert api.calls == []
 
 

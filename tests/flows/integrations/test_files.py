@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from worker.config.variables import parse_variable
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 
 PICTURE = bytes(range(256)) * 40
 
@@ -35,7 +35,7 @@ async def test_a_file_is_read_as_base64_with_its_name_in_a_header(call, api):
 
     api.on_call = on_call
     exchange = await (await call(response_kind="base64"))()
-    assert (exchange.fate, b64decode(exchange.body)) == (Fate.DONE, PICTURE)
+    assert (exchange.result, b64decode(exchange.body)) == (RequestResult.DONE, PICTURE)
     assert parse_variable("headers^Content-Disposition!").find(exchange.documents["headers"]).value == 'attachment; filename="a.png"'
 
 
@@ -46,7 +46,7 @@ async def test_a_file_that_is_too_large_fails_the_call(call, api, size):
 
     api.on_call = on_call
     exchange = await (await call(response_kind="base64"))()
-    assert (exchange.fate, exchange.body) == (Fate.REJECTED, None)
+    assert (exchange.result, exchange.body) == (RequestResult.REJECTED, None)
     assert "at most 4,194,304 are read" in exchange.reason or "larger than 8 MiB" in exchange.reason
 
 
@@ -56,7 +56,7 @@ async def test_a_refusal_in_place_of_a_file_is_read_as_what_it_is(call, api):
 
     api.on_call = on_call
     exchange = await (await call(response_kind="base64"))()
-    assert (exchange.fate, exchange.body) == (Fate.REJECTED, {"error": "gone"})
+    assert (exchange.result, exchange.body) == (RequestResult.REJECTED, {"error": "gone"})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from worker.config.run_templates import compile_run_template
 from worker.config.variables import parse_variable
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 
 TOKEN = "marker-token-55d1"
 
@@ -86,7 +86,7 @@ async def test_a_token_that_is_refused_although_it_is_new_ends_the_call(thing, s
     go = await thing()
     sessions.header = "X-Other"
     exchange = await go()
-    assert (exchange.fate, exchange.status, len(sessions.logins)) == (Fate.AUTH, 401, 2)
+    assert (exchange.result, exchange.status, len(sessions.logins)) == (RequestResult.AUTH, 401, 2)
 
 
 async def test_a_token_is_renewed_before_the_end_that_the_answer_states(thing, sessions):
@@ -144,21 +144,21 @@ async def test_a_login_can_send_a_user_name_and_password_as_basic_authorization(
 @pytest.mark.parametrize(
     ("answer", "fate", "reason"),
     [
-        (lambda _: web.json_response({"error": TOKEN}, status=401), Fate.NOT_SENT, "the login api.login failed: .* answered 401"),
-        (lambda _: web.json_response({"other": TOKEN}), Fate.NOT_SENT, "holds none at response\\^token"),
-        (lambda _: web.json_response({"token": ""}), Fate.NOT_SENT, "holds none"),
-        (lambda _: web.json_response({"token": {"a": TOKEN}}), Fate.NOT_SENT, "holds none"),
-        (lambda _: web.json_response({"token": f"{TOKEN}\r\nX-Evil: 1"}), Fate.NOT_SENT, "no header can carry"),
-        (lambda _: web.json_response({"token": f"{TOKEN}\u00e9"}), Fate.NOT_SENT, "no header can carry"),
-        (lambda _: web.json_response({"token": "a" * 20_000}), Fate.NOT_SENT, "no header can carry"),
-        (lambda _: web.Response(status=302, headers={"Location": f"http://127.0.0.1:1/?t={TOKEN}"}), Fate.NOT_SENT, "a redirect to 127.0.0.1, which is not followed"),
+        (lambda _: web.json_response({"error": TOKEN}, status=401), RequestResult.NOT_SENT, "the login api.login failed: .* answered 401"),
+        (lambda _: web.json_response({"other": TOKEN}), RequestResult.NOT_SENT, "holds none at response\\^token"),
+        (lambda _: web.json_response({"token": ""}), RequestResult.NOT_SENT, "holds none"),
+        (lambda _: web.json_response({"token": {"a": TOKEN}}), RequestResult.NOT_SENT, "holds none"),
+        (lambda _: web.json_response({"token": f"{TOKEN}\r\nX-Evil: 1"}), RequestResult.NOT_SENT, "no header can carry"),
+        (lambda _: web.json_response({"token": f"{TOKEN}\u00e9"}), RequestResult.NOT_SENT, "no header can carry"),
+        (lambda _: web.json_response({"token": "a" * 20_000}), RequestResult.NOT_SENT, "no header can carry"),
+        (lambda _: web.Response(status=302, headers={"Location": f"http://127.0.0.1:1/?t={TOKEN}"}), RequestResult.NOT_SENT, "a redirect to 127.0.0.1, which is not followed"),
     ],
 )  # fmt: skip
 async def test_a_login_that_brings_no_usable_token_is_told_without_its_answer_and_nothing_is_sent(thing, sessions, answer, fate, reason):
     sessions.answer = answer
     with structlog.testing.capture_logs() as logs:
         exchange = await (await thing())()
-    assert exchange.fate is fate
+    assert exchange.result is fate
     assert re.search(reason, exchange.reason)
     assert (TOKEN in exchange.reason, TOKEN in str(logs), sessions.seen) == (False, False, [])
 
@@ -181,7 +181,7 @@ async def test_a_login_that_was_refused_is_not_asked_again_for_each_call(thing, 
     go = await thing()
     exchanges = await asyncio.gather(*(go() for _ in range(20)))
     exchanges.append(await go())
-    assert ({exchange.fate for exchange in exchanges}, len(sessions.logins)) == ({Fate.NOT_SENT}, 1)
+    assert ({exchange.result for exchange in exchanges}, len(sessions.logins)) == ({RequestResult.NOT_SENT}, 1)
 
 
 @pytest.mark.parametrize("header", ["Host", "Content-Length", "transfer_encoding", "Connection", "X\r\nEvil"])

@@ -7,7 +7,7 @@ from worker.config.automation import IntegrationAuth
 from worker.config.integration_parts import PagingRule
 from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 
 ALL = [{"id": number} for number in range(7)]
 
@@ -68,7 +68,7 @@ WAYS = {
 async def test_the_answers_of_all_pages_are_one_with_all_items(rows, lists, name):
     pages, asked = WAYS[name]
     exchange = await (await rows(pages))()
-    assert (exchange.fate, exchange.status, exchange.body["data"]["items"], exchange.body["total"]) == (Fate.DONE, 200, ALL, 7)
+    assert (exchange.result, exchange.status, exchange.body["data"]["items"], exchange.body["total"]) == (RequestResult.DONE, 200, ALL, 7)
     assert lists.asked == asked
 
 
@@ -140,27 +140,27 @@ async def test_exactly_as_many_pages_as_allowed_are_read(rows):
 
 async def test_an_api_that_does_not_know_the_counting_parameter_is_told(rows, lists):
     exchange = await (await rows(way(page="p")))()
-    assert (exchange.fate, exchange.body) == (Fate.REJECTED, None)
+    assert (exchange.result, exchange.body) == (RequestResult.REJECTED, None)
     assert "page 2 is the same as the one before" in exchange.reason
 
 
 async def test_an_answer_without_the_list_fails_and_says_where_it_was_looked_for(rows, lists):
     exchange = await (await rows(way("response^rows", link=True)))()
-    assert (exchange.fate, exchange.body, len(lists.asked)) == (Fate.REJECTED, None, 1)
+    assert (exchange.result, exchange.body, len(lists.asked)) == (RequestResult.REJECTED, None, 1)
     assert exchange.reason.endswith("page 1 holds no list at response^rows")
 
 
-@pytest.mark.parametrize(("status", "fate"), [(500, Fate.AMBIGUOUS), (404, Fate.REJECTED), (429, Fate.THROTTLED)])
+@pytest.mark.parametrize(("status", "fate"), [(500, RequestResult.AMBIGUOUS), (404, RequestResult.REJECTED), (429, RequestResult.THROTTLED)])
 async def test_a_page_that_fails_fails_the_call(rows, lists, status, fate):
     lists.status[2] = status
     exchange = await (await rows(way(link=True)))()
-    assert (exchange.fate, exchange.status, len(lists.asked)) == (fate, status, 2)
+    assert (exchange.result, exchange.status, len(lists.asked)) == (fate, status, 2)
 
 
 async def test_all_pages_together_have_a_limit_of_bytes(rows, lists):
     lists.page = lambda start: ["x" * 3_000_000, start]
     exchange = await (await rows(way(next="response^next!")))()
-    assert exchange.fate is Fate.REJECTED
+    assert exchange.result is RequestResult.REJECTED
     assert "more than 8,388,608 bytes" in exchange.reason
 
 
@@ -175,7 +175,7 @@ async def test_all_pages_together_have_the_time_of_the_method(rows, lists, api):
             return self.now
 
     exchange = await (await rows(way(link=True), clock=Slow()))()
-    assert exchange.fate is Fate.AMBIGUOUS
+    assert exchange.result is RequestResult.AMBIGUOUS
     assert "were not complete in time" in exchange.reason
 
 

@@ -10,7 +10,7 @@ import pytest
 from worker.config.automation import Customers, Integration, IntegrationAuth
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError
-from worker.halo.interception import straight
+from worker.halo.interception import no_interception
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.integrations import pool
 from worker.integrations.connections import ConnectionDeps, open_connection
@@ -37,7 +37,7 @@ def opened(monkeypatch):
 async def test_a_call_that_a_reload_overtakes_opens_no_connection_to_a_row_that_is_gone(metrics, opened):
     before = rmm("acme", "globex")
     rows = before.customers.rows
-    async with pool.open_pool({"rmm": before}, ConnectionDeps({}, ShutdownGate(), cast("Any", None), metrics, SystemClock()), straight) as connections:
+    async with pool.open_pool({"rmm": before}, ConnectionDeps({}, ShutdownGate(), cast("Any", None), metrics, SystemClock()), no_interception) as connections:
         await connections.replace({"rmm": rmm("globex")})
         with pytest.raises(ConfigError, match=r"integration rmm \(acme\): it was removed from the route files or the table"):
             async with asyncio.timeout(30), connections.lease(rows["acme"]):

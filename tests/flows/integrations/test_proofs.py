@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.tools.certificates import private_key, public_key
 from worker.config.automation import IntegrationAuth
 from worker.core.clock import SystemClock
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 
 KEY = private_key()
 OAUTH = {"type": "oauth2", "client_id": "app", "scopes": ("read",)}
@@ -92,7 +92,7 @@ async def test_the_audience_of_an_assertion_can_be_another(go, api):
 async def test_a_key_that_cannot_sign_is_told_and_not_quoted_and_nothing_is_sent(go, api):
     with structlog.testing.capture_logs() as logs:
         exchange = await (await go(client_auth="private_key_jwt", private_key=KEY, algorithm="ES256"))()
-    assert (exchange.fate, exchange.reason) == (Fate.NOT_SENT, "no token: `private_key` cannot sign with ES256")
+    assert (exchange.result, exchange.reason) == (RequestResult.NOT_SENT, "no token: `private_key` cannot sign with ES256")
     assert (api.grants, api.calls, KEY[40:80] in str(logs)) == ([], [], False)
 
 

@@ -14,7 +14,7 @@ from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
 from tests.tools.waiting import SOON
 from worker.broker.memory.channel import MemoryChannel
-from worker.core.message import STATE_LIMIT, Unread, digest
+from worker.core.message import STATE_LIMIT, DroppedBody, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.ordered.returned_messages import ReturnedMessages
@@ -44,7 +44,7 @@ async def test_a_letter_is_the_same_whether_its_body_is_read_or_not(job, halos):
     await job.other.send(TOO_LARGE)
     message = (await job.other.take("assets.dead")).message
     read = letter_of(DEAD_QUEUE, message, CODEC)
-    unread = letter_of(DEAD_QUEUE, replace(message, body=b""), CODEC, Unread(len(TOO_LARGE), digest(TOO_LARGE)))
+    unread = letter_of(DEAD_QUEUE, replace(message, body=b""), CODEC, DroppedBody(len(TOO_LARGE), digest(TOO_LARGE)))
     assert (read.unread, unread.unread) == (0, len(TOO_LARGE))
     assert replace(unread, unread=0) == read
 

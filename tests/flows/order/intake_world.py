@@ -129,9 +129,9 @@ class World:
         waiting = WaitingQueue(deps, channel, lanes, NEVER, ready.set)
         await waiting.load()
         settler = SettlementExecutor(self.route.name, self.route.queue, (), broker, CODEC, deps.services.clock, ReadinessProblem(deps.services.health, PART))
-        unread = deps.services.unread(self.route.name, PART, rejectable=True)
+        bodyless = deps.services.bodyless(self.route.name, PART, rejectable=True)
         last = lanes.newest
-        intake = Intake(deps, broker, settler, lanes, unread, 0 if last is None else last[0], most=NEVER, ready=ready.set)
+        intake = Intake(deps, broker, settler, lanes, bodyless, 0 if last is None else last[0], most=NEVER, ready=ready.set)
         parts = [asyncio.create_task(part) for part in (intake.run(asyncio.Event()), waiting.consume(), waiting.ack_surplus(), self._apply(lanes, ready))]
         try:
             await asyncio.gather(*parts)

@@ -99,8 +99,8 @@ async def test_large_parts_of_other_iterations_are_not_decoded_and_those_that_ar
 async def test_a_result_that_no_worker_wrote_becomes_no_variable_of_a_run_and_is_counted(memory_job: Job):
     results = await here(memory_job)
     forged = json.dumps({"key": "r:1", "lane": 0, "document": {"mark": "X"}}).encode()
-    written_elsewhere = CODEC.proven(Message(forged), "halo.join.other")
-    for message in (Message(b"no part"), Message(forged), written_elsewhere, HeaderCodec(b"x" * 32).proven(Message(forged), MEETING)):
+    written_elsewhere = CODEC.sign(Message(forged), "halo.join.other")
+    for message in (Message(b"no part"), Message(forged), written_elsewhere, HeaderCodec(b"x" * 32).sign(Message(forged), MEETING)):
         await memory_job.other.broker.publish(message, routing_key=MEETING)
     for lane in range(LANES):
         last = await results.join(MEETING, part(lane), onward)
@@ -123,7 +123,7 @@ async def test_results_that_no_run_can_hold_together_are_refused_before_all_of_t
         assert not await results.join(MEETING, replace(part(lane), document={"mark": "x" * 45_000}), onward)
     for lane in range(3, LANES):
         await results.broker.publish(
-            CODEC.proven(Message(json.dumps({"key": "r:1", "lane": lane, "document": {"mark": "x" * 45_000}}).encode()), MEETING), routing_key=MEETING
+            CODEC.sign(Message(json.dumps({"key": "r:1", "lane": lane, "document": {"mark": "x" * 45_000}}).encode()), MEETING), routing_key=MEETING
         )
     monkeypatch.setattr(lane_results, "decode", decoding)
     with pytest.raises(

@@ -10,7 +10,7 @@ from aiormq.connection import FrameReceiver
 from aiormq.exceptions import AMQPConnectionError, ChannelClosed, ChannelInvalidStateError, ConnectionClosed
 
 from tests.tools.waiting import SOON
-from worker.broker.rabbitmq.failures import explain, publishing, translated
+from worker.broker.rabbitmq.failures import explain, publishing, translate_errors
 from worker.core.errors import ChannelLost
 
 
@@ -42,7 +42,7 @@ async def test_whoever_waits_when_a_connection_ends_learns_that_it_is_lost_with_
         publishing("", "assets", 2),
     ):
         await waiting_when_all_is_rejected(reason)
-    with pytest.raises(ChannelLost, match=r"no channel can be opened: ."), translated("no channel can be opened"):
+    with pytest.raises(ChannelLost, match=r"no channel can be opened: ."), translate_errors("no channel can be opened"):
         await waiting_when_all_is_rejected(reason)
 
 
@@ -61,7 +61,7 @@ async def test_a_lost_connection_is_told_in_words_and_not_as_an_exception_of_pyt
 
 @pytest.mark.parametrize("mistake", [TypeError("ours"), ExceptionGroup("ours", [ValueError()])])
 async def test_a_mistake_of_our_own_stays_what_it_is(mistake):
-    with pytest.raises(type(mistake), match="ours"), translated("no channel can be opened"):
+    with pytest.raises(type(mistake), match="ours"), translate_errors("no channel can be opened"):
         raise mistake
 
 
@@ -73,7 +73,7 @@ async def test_whoever_is_cancelled_at_the_moment_when_the_answer_comes_stops_al
 
     async def asking() -> None:
         try:
-            with translated("nothing can be consumed"):
+            with translate_errors("nothing can be consumed"):
                 went_on.append(await asyncio.wait_for(coming, SOON) and None)
         except ChannelLost as lost:
             went_on.append(lost)
@@ -95,7 +95,7 @@ async def test_a_step_of_the_cleaning_up_of_a_task_that_is_cancelled_goes_throug
         try:
             await asyncio.Event().wait()
         finally:
-            with translated("nothing can be unlocked"):
+            with translate_errors("nothing can be unlocked"):
                 await asyncio.sleep(0)
             done.append("unlocked")
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Literal
 
 from worker.catalogue.operation import Listing, Operation
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 READ_TAKES = timedelta(seconds=0.5)
@@ -97,7 +97,7 @@ class SimulatedHalo:
         self.reads += 1
         self.now += READ_TAKES
         body = self._answer(dict(request.query))
-        exchange = Exchange(Fate.DONE, 200, body=body, date=self.now.replace(microsecond=0))
+        exchange = Exchange(RequestResult.DONE, 200, body=body, date=self.now.replace(microsecond=0))
         self.churn(self)
         return exchange
 

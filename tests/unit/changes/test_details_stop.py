@@ -6,7 +6,7 @@ from tests.tools.every import every
 from tests.unit.changes.polling import Polling, tickets
 from tests.unit.changes.simulated import Manners, SimulatedHalo
 from worker.catalogue.operation import Operation
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 
 DETAILS = Operation("GET", "/Tickets/{id}", path_parameters={"id": "int"})
 ROWS = 23
@@ -26,8 +26,8 @@ class StoppingHalo(SimulatedHalo):
             return await super().send(request, priority=priority)
         self.fetched += 1
         if self.fetched == self.stops:
-            return Exchange(Fate.NOT_SENT, reason="the worker stopped before the request was sent")
-        return Exchange(Fate.DONE, 200, body=self.rows[int(number)].shown() | {"whole": True})
+            return Exchange(RequestResult.NOT_SENT, reason="the worker stopped before the request was sent")
+        return Exchange(RequestResult.DONE, 200, body=self.rows[int(number)].shown() | {"whole": True})
 
 
 @every("stops", range(1, ROWS + 1, 3))

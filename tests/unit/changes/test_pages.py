@@ -11,7 +11,7 @@ from tests.tools.every import every
 from tests.unit.changes.test_records import JSON
 from worker.catalogue.operation import Listing
 from worker.changes.pages import Page, PageFailed, PageReader, rows_of
-from worker.core.exchange import Exchange, Fate, Request
+from worker.core.exchange import Exchange, Request, RequestResult
 
 ROW = {"id": 1}
 
@@ -64,17 +64,17 @@ async def page_of(exchange: Exchange, listing: Listing | None) -> Page | PageFai
 
 
 async def test_an_answer_that_is_no_list_is_a_failed_page_that_says_so():
-    page = await page_of(Exchange(Fate.DONE, 200, body={"id": 1}), Listing("tickets"))
+    page = await page_of(Exchange(RequestResult.DONE, 200, body={"id": 1}), Listing("tickets"))
     assert isinstance(page, PageFailed)
-    assert page.exchange.fate is Fate.DONE_UNREAD
+    assert page.exchange.result is RequestResult.DONE_UNREAD
     assert "not a list" in page.exchange.reason
 
 
 async def test_a_record_that_is_gone_is_an_empty_list_and_a_list_that_is_gone_is_a_failure():
-    gone = Exchange(Fate.REJECTED, 404)
+    gone = Exchange(RequestResult.REJECTED, 404)
     assert await page_of(gone, None) == Page([], 0, None)
     assert isinstance(await page_of(gone, Listing("tickets")), PageFailed)
 
 
 async def test_one_record_by_id_is_a_list_of_one():
-    assert await page_of(Exchange(Fate.DONE, 200, body=ROW), None) == Page([ROW], None, None)
+    assert await page_of(Exchange(RequestResult.DONE, 200, body=ROW), None) == Page([ROW], None, None)

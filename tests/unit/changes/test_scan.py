@@ -14,7 +14,7 @@ from worker.changes.pages import PageReader
 from worker.changes.position import Position, StampWindow
 from worker.changes.scan import Scan, SeenRows
 from worker.changes.scan_transitions import MAX_PASSES
-from worker.core.exchange import Exchange, Fate, Request
+from worker.core.exchange import Exchange, Request, RequestResult
 
 LONG = 10_000.0
 
@@ -199,7 +199,7 @@ async def test_a_whole_list_in_no_known_order_that_keeps_moving_is_incomplete():
 
 async def test_a_failed_page_ends_the_scan_with_its_exchange():
     halo = halo_of(23, cap=5)
-    send, failure = halo.send, Exchange(Fate.AMBIGUOUS, 500, "Halo answered 500")
+    send, failure = halo.send, Exchange(RequestResult.AMBIGUOUS, 500, "Halo answered 500")
 
     async def third_fails(request: Request, **more: Any) -> Exchange:
         return failure if halo.reads == 2 else await send(request, **more)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.tools.bombs import bomb
 from tests.tools.every import every
-from worker.core.bodies import READ_CHARSETS, codec_of, measure, read_json, read_message, unpacked
+from worker.core.bodies import READ_CHARSETS, codec_of, decompressed, measure, read_json, read_message
 from worker.core.errors import Oversized, Undecodable
 from worker.core.message import Message
 
@@ -90,7 +90,7 @@ def test_a_bomb_is_refused_by_its_unpacked_size_without_memory(kind):
     tracemalloc.start()
     try:
         with pytest.raises(Oversized, match=r"^the body has more than 16,777,216 bytes when it is unpacked"):
-            unpacked(packed, encoding, 16 * MIB)
+            decompressed(packed, encoding, 16 * MIB)
         with pytest.raises(Oversized):
             measure(packed, encoding, 16 * MIB)
         assert tracemalloc.get_traced_memory()[1] < 2 * MIB
@@ -109,7 +109,7 @@ def test_a_body_of_many_empty_parts_is_refused_before_it_costs_time():
 def test_the_size_and_the_values_of_a_compressed_body_are_told_before_it_is_unpacked():
     text = b"[" + b",".join([b'{"a":1}'] * 100_000) + b"]"
     assert measure(gzip.compress(text), "gzip") == (len(text), 300_000)
-    assert unpacked(gzip.compress(text), "gzip", len(text)) == text
+    assert decompressed(gzip.compress(text), "gzip", len(text)) == text
 
 
 @pytest.mark.parametrize("spelt", ["charset of mine {}", "utf-{}8", "iso8859-{}", "UTF{}8"])

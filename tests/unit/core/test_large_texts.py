@@ -22,7 +22,7 @@ from worker.core.json_text import between_backslashes, between_characters, betwe
 from worker.core.outcome import Done
 from worker.core.redaction import is_secret_name
 from worker.core.trace import IDS, LONGEST
-from worker.flows.tracing import written
+from worker.flows.tracing import write_note
 from worker.flows.writes.write_request import Write
 
 HALVES = [rb"\\", rb"\"", rb"\n", rb"\ud83d", rb"\ude00", rb"\uDBFF", rb"\udc00", rb"\u00e9", b"u", b"d83d", b"a", b'","', "한€😀".encode()]
@@ -154,6 +154,6 @@ def test_names_of_any_length_are_told_and_only_short_ones_are_kept():
 
 def test_the_note_of_a_write_of_many_records_holds_those_that_the_trace_names():
     write = Write({}, {}, [{"id": f"{number}{'x' * 1000}"} for number in range(1000)])
-    note = written(publisher(), write, Done("sent", 200), DeliveryState("m1", "m1"))
+    note = write_note(publisher(), write, Done("sent", 200), DeliveryState("m1", "m1"))
     assert len(note.records) == IDS
     assert max(map(len, note.records)) == LONGEST

@@ -8,7 +8,7 @@ from tests.tools.every import every
 from tests.unit.flows.routes import Arrived
 from worker.core.delivery_state import DeliveryState
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Refused, Skipped, Unsent
+from worker.core.outcome import DeadClass, Done, NotSent, Refused, Skipped
 from worker.core.results import ReplyRule, result_id, result_of
 from worker.core.settlement import Ack, Bury, Retry
 
@@ -36,7 +36,7 @@ def test_a_result_tells_what_became_of_the_message(outcome, settlement, told):
 
 
 def test_a_message_that_is_tried_again_has_no_result_yet():
-    assert result_of(Unsent("away"), Retry(10.0, 1, doubtful=False, reason="away"), "erp", STATE) is None
+    assert result_of(NotSent("away"), Retry(10.0, 1, doubtful=False, reason="away"), "erp", STATE) is None
 
 
 @pytest.mark.parametrize("address", ["replies.billing", "replies.", "erp.answers", OWN_CHANNEL])

@@ -7,26 +7,25 @@ from dataclasses import dataclass
 import promql_parser
 from promql_parser import AggregateExpr, BinaryExpr, Call, MatchOp, MatrixSelector, VectorSelector
 
-from worker.core.exchange import Fate
-from worker.core.outcome import DeadClass, Done, Passed, Skipped
+from worker.core.exchange import RequestResult
+from worker.core.outcome import DeadClass
+from worker.flows.consuming.report import SUCCESSES
 from worker.halo.grants import TokenErrorKind
 from worker.metrics import Metrics
 
 OURS = "halo_worker_"
 ADDED_BY_SCRAPING = {"instance", "job"}
 OVER_TIME = {"rate", "irate", "increase"}
-FATES = {fate.value for fate in Fate}
+RESULTS = {fate.value for fate in RequestResult}
 VALUES = {
-    ("halo_worker_messages_total", "result"): {kind.__name__.lower() for kind in (Done, Skipped, Passed)}
-    | {"retried"}
-    | {f"dead_{dead.value}" for dead in DeadClass},
+    ("halo_worker_messages_total", "result"): set(SUCCESSES.values()) | {"retried"} | {f"dead_{dead.value}" for dead in DeadClass},
     ("halo_worker_polls_total", "result"): {"complete", "incomplete", "failed"},
     ("halo_worker_deliveries_total", "result"): {"accepted", "known", "skipped", "parked", "held"},
     ("halo_worker_refused_state_total", "kind"): {"baton", "claim", "lane", "notice", "pauses", "permit"},
     ("halo_worker_waiting", "cause"): {"budget", "token", "halo", "claim", "memory", "retry"},
     ("halo_worker_token_calls_total", "result"): {trouble.value for trouble in TokenErrorKind} | {"ok"},
-    ("halo_worker_halo_requests_total", "fate"): FATES,
-    ("halo_worker_integration_requests_total", "fate"): FATES,
+    ("halo_worker_halo_requests_total", "fate"): RESULTS,
+    ("halo_worker_integration_requests_total", "fate"): RESULTS,
     ("halo_worker_refused_calls_total", "status"): {"400", "401", "408", "413", "415", "503"},
 }
 """The values of labels that are fixed words; names from the configuration are free."""

@@ -13,9 +13,9 @@ from worker.config.compiled import Find
 from worker.config.routes import Publisher, Subscriber
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.ledger import Claim, Key
-from worker.core.message import Message, Unread, digest_of
+from worker.core.message import DroppedBody, Message, digest_of
 
 ASSETS = Operation("POST", "/Asset", query_parameters={"returnall": "bool"}, body=Body.ARRAY)
 DELETE = Operation("DELETE", "/Asset/{id}", path_parameters={"id": "int"}, query_parameters={"reason": "string"})
@@ -68,11 +68,11 @@ class Arrived:
     exchange: str = "erp"
     routing_key: str = "asset.new"
     offset: int | None = None
-    unread: Unread | None = None
+    dropped_body: DroppedBody | None = None
 
     @property
     def digest(self) -> bytes:
-        return digest_of(self.message, self.unread)
+        return digest_of(self.message, self.dropped_body)
 
     async def ack(self) -> None:
         """Nothing is behind it."""
@@ -151,4 +151,4 @@ class Impatient(SystemClock):
 
 
 def answered(body: Any, status: int = 200) -> Exchange:
-    return Exchange(Fate.DONE, status, body=body)
+    return Exchange(RequestResult.DONE, status, body=body)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.flows.polling.answer_cache import FRESH, AnswerCache, CachingReader
 
 PAGE = [Request("GET", "/Tickets", {"page_no": str(number)}) for number in range(4)]
@@ -18,7 +18,7 @@ class Halo:
 
     time: float = 0.0
     asked: list[str] = field(default_factory=list)
-    fate: Fate = Fate.DONE
+    fate: RequestResult = RequestResult.DONE
 
     def now(self) -> float:
         return self.time
@@ -55,7 +55,7 @@ async def test_an_old_answer_and_a_failed_one_are_not_shared(halo):
     await read(one, 1)
     halo.time += FRESH + 1
     assert await read(other, 1) == 2
-    halo.fate = Fate.AMBIGUOUS
+    halo.fate = RequestResult.AMBIGUOUS
     await read(one, 2)
     assert await read(other, 2) == 4
 

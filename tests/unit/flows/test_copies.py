@@ -47,7 +47,7 @@ def test_that_another_had_a_message_is_no_doubt_about_an_attempt_but_stays_on_it
     assert (state.redelivered, state.doubtful, state.copied) == (True, False, False)
     same = opened(Arrived(retry_copy(delivery, state, RETRY)))
     assert (same.redelivered, same.tries, same.copied) == (True, 0, True)
-    nexts = opened(Arrived(retry_copy(delivery, state, replace(RETRY, marks={"tries": 1}))))
+    nexts = opened(Arrived(retry_copy(delivery, state, replace(RETRY, state_updates={"tries": 1}))))
     assert (nexts.redelivered, nexts.tries) == (False, 1)
 
 
@@ -56,21 +56,21 @@ def test_a_copy_has_waited_only_where_it_is_said_so_and_a_dead_letter_never_has(
     state = opened(delivery)
     assert state.waited
     assert not opened(Arrived(retry_copy(delivery, state, RETRY))).waited
-    assert opened(Arrived(retry_copy(delivery, state, replace(RETRY, marks={"waited": True})))).waited
-    assert not opened(Arrived(dead_letter(delivery, state, replace(BURY, marks={"waited": True}), "assets", AT))).waited
+    assert opened(Arrived(retry_copy(delivery, state, replace(RETRY, state_updates={"waited": True})))).waited
+    assert not opened(Arrived(dead_letter(delivery, state, replace(BURY, state_updates={"waited": True}), "assets", AT))).waited
 
 
 def test_a_copy_that_goes_back_before_its_time_is_for_the_same_attempt_and_has_not_waited():
     marks = {"tries": 3, "waited": True, "doubtful": True}
-    assert without_delay(Retry(None, 1, doubtful=True, reason="x", marks=marks, hold=40.0)) == Retry(
-        None, 1, doubtful=True, reason="x", marks={"doubtful": True}, hold=0.0
+    assert without_delay(Retry(None, 1, doubtful=True, reason="x", state_updates=marks, hold=40.0)) == Retry(
+        None, 1, doubtful=True, reason="x", state_updates={"doubtful": True}, hold=0.0
     )
 
 
 def test_a_dead_letter_is_for_the_next_attempt_and_one_in_doubt_leaves_it_to_people_whether_it_was_made():
     delivery = arrived(redelivered=True)
     state = opened(delivery)
-    assert opened(Arrived(dead_letter(delivery, state, replace(BURY, marks={"tries": 1}), "assets", AT))).tries == 1
+    assert opened(Arrived(dead_letter(delivery, state, replace(BURY, state_updates={"tries": 1}), "assets", AT))).tries == 1
     assert opened(Arrived(dead_letter(delivery, state, BURY, "assets", AT))).redelivered
     assert not opened(Arrived(dead_letter(delivery, state, replace(BURY, dead_class=DeadClass.IN_DOUBT), "assets", AT))).redelivered
 

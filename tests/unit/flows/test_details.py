@@ -10,12 +10,12 @@ import pytest
 from tests.tools.every import every
 from worker.catalogue.operation import Operation
 from worker.changes.detect import Change
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.outcome import DeadClass
 from worker.flows.polling.details import ALL_REFUSED, UNANSWERED, DetailsStopped, FetchedDetails, Unfetched, fetch_all, fetch_record, unfetched
 
 DETAILS = Operation("GET", "/Tickets/{id}", path_parameters={"id": "int"})
-REFUSED, LOST = Exchange(Fate.AUTH, 403, "Halo answered 403"), Exchange(Fate.AMBIGUOUS, 500, "Halo answered 500")
+REFUSED, LOST = Exchange(RequestResult.AUTH, 403, "Halo answered 403"), Exchange(RequestResult.AMBIGUOUS, 500, "Halo answered 500")
 
 
 def change(number: int) -> Change:
@@ -33,7 +33,7 @@ class Answering:
         assert priority is Priority.POLL
         number = int(request.path.rpartition("/")[2])
         self.asked.append(number)
-        return self.but.get(number) or Exchange(Fate.DONE, 200, body={"id": number, "whole": True})
+        return self.but.get(number) or Exchange(RequestResult.DONE, 200, body={"id": number, "whole": True})
 
 
 async def fetch(reader: Answering, count: int, *, before: int = 0) -> FetchedDetails:
@@ -79,13 +79,13 @@ async def test_records_without_an_answer_one_after_the_other_end_the_poll_before
     assert LOST.reason in found.gave_up
 
 
-@every(("fate", "status", "down", "oversized"), list(product(Fate, (None, 200, 400, 403, 404, 500), (False, True), (False, True))))
-def test_every_exchange_without_a_record_has_a_meaning(fate: Fate, status: int | None, down: bool, oversized: bool):
+@every(("fate", "status", "down", "oversized"), list(product(RequestResult, (None, 200, 400, 403, 404, 500), (False, True), (False, True))))
+def test_every_exchange_without_a_record_has_a_meaning(fate: RequestResult, status: int | None, down: bool, oversized: bool):
     exchange = Exchange(fate, status, "why", down=down, oversized=oversized)
-    if fate is Fate.NOT_SENT and not down:
+    if fate is RequestResult.NOT_SENT and not down:
         with pytest.raises(DetailsStopped):
             unfetched(change(1), exchange)
         return
     found = unfetched(change(1), exchange)
-    assert found.lasting == (fate in {Fate.AUTH, Fate.REJECTED, Fate.DONE} or (fate is Fate.DONE_UNREAD and oversized))
+    assert found.lasting == (fate in {RequestResult.AUTH, RequestResult.REJECTED, RequestResult.DONE} or (fate is RequestResult.DONE_UNREAD and oversized))
     assert (found.dead_class is DeadClass.RETRIES_EXHAUSTED) == (not found.lasting)

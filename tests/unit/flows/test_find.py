@@ -13,9 +13,9 @@ from tests.tools.evaluating import InProcess
 from tests.tools.every import every
 from tests.unit.flows.routes import Given, ScriptedHalo, answered, find
 from worker.core.errors import ExpressionError
-from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.flows.lookups.rows import MOST_PAGES, row_test
-from worker.flows.writes.lookup import Ambiguous, Answer, LookupFailed, Match, NoMatch, lookup, match_of
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
+from worker.flows.lookups.rows import MAX_PAGES, row_test
+from worker.flows.writes.lookup import AmbiguousMatch, Answer, LookupFailed, Match, NoMatch, lookup, match_of
 
 WANTED = {"serial": "SN-7"}
 HIT = {"id": 70, "inventory_number": "SN-7"}
@@ -50,7 +50,7 @@ async def test_no_row_is_certainly_none_after_one_page_that_holds_all():
 
 
 async def test_two_records_that_match_cannot_be_told_apart():
-    assert isinstance(await looked_up(ScriptedHalo([page([HIT, HIT | {"id": 71}], 2)]), find(), WANTED, {}, InProcess()), Ambiguous)
+    assert isinstance(await looked_up(ScriptedHalo([page([HIT, HIT | {"id": 71}], 2)]), find(), WANTED, {}, InProcess()), AmbiguousMatch)
 
 
 async def test_one_record_listed_twice_is_one_match():
@@ -65,7 +65,7 @@ async def test_a_match_on_a_later_page_is_found_when_pages_are_shorter_than_aske
 
 async def test_a_second_match_on_a_later_page_is_seen():
     assert isinstance(
-        await looked_up(ScriptedHalo([page([HIT, *others(1, 99)], 101), page([HIT | {"id": 71}], 101)]), find(), WANTED, {}, InProcess()), Ambiguous
+        await looked_up(ScriptedHalo([page([HIT, *others(1, 99)], 101), page([HIT | {"id": 71}], 101)]), find(), WANTED, {}, InProcess()), AmbiguousMatch
     )
 
 
@@ -81,7 +81,7 @@ async def test_a_list_that_ignores_paging_is_whole_when_its_first_page_comes_aga
 
 
 async def test_none_among_fewer_rows_than_halo_counts_is_not_certainly_none():
-    assert isinstance(await looked_up(ScriptedHalo([page(others(1, 5), 9), page([], 9)]), find(), WANTED, {}, InProcess()), Ambiguous)
+    assert isinstance(await looked_up(ScriptedHalo([page(others(1, 5), 9), page([], 9)]), find(), WANTED, {}, InProcess()), AmbiguousMatch)
 
 
 async def test_a_count_below_what_halo_gives_ends_nothing():
@@ -91,8 +91,8 @@ async def test_a_count_below_what_halo_gives_ends_nothing():
 
 async def test_more_pages_than_are_looked_through_are_no_answer():
     halo = ScriptedHalo([page(others(number, 100), 9_999) for number in range(1, 2_000, 100)])
-    assert isinstance(await looked_up(halo, find(), WANTED, {}, InProcess()), Ambiguous)
-    assert len(halo.requests) == MOST_PAGES
+    assert isinstance(await looked_up(halo, find(), WANTED, {}, InProcess()), AmbiguousMatch)
+    assert len(halo.requests) == MAX_PAGES
 
 
 @pytest.mark.parametrize("value", [None, "", "   "])
@@ -115,10 +115,18 @@ async def test_every_member_must_match():
 
 
 async def test_a_match_without_an_id_is_no_answer():
-    assert isinstance(await looked_up(ScriptedHalo([page([{"inventory_number": "SN-7"}], 1)]), find(), WANTED, {}, InProcess()), Ambiguous)
+    assert isinstance(await looked_up(ScriptedHalo([page([{"inventory_number": "SN-7"}], 1)]), find(), WANTED, {}, InProcess()), AmbiguousMatch)
 
 
-@pytest.mark.parametrize("exchange", [Exchange(Fate.REJECTED, 400), Exchange(Fate.AMBIGUOUS, 500), Exchange(Fate.NOT_SENT), Exchange(Fate.DONE, 200, body="x")])
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        Exchange(RequestResult.REJECTED, 400),
+        Exchange(RequestResult.AMBIGUOUS, 500),
+        Exchange(RequestResult.NOT_SENT),
+        Exchange(RequestResult.DONE, 200, body="x"),
+    ],
+)
 async def test_a_question_that_halo_does_not_answer_is_no_finding(exchange: Exchange):
     assert await looked_up(ScriptedHalo([exchange]), find(), WANTED, {}, InProcess()) == LookupFailed(exchange)
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from worker.core.delivery_state import DeliveryState
 from worker.core.message import Message
-from worker.core.outcome import Unsent
+from worker.core.outcome import NotSent
 from worker.core.settlement import Retry
 from worker.flows.consuming.plain_job import DELIVERIES, LONGEST_DELAY, SUSPECT, redelivery_delay
 from worker.flows.consuming.report import report
@@ -21,7 +21,7 @@ ENVELOPE = DeliveryState("m1", "c1", "", "assets")
 @pytest.mark.parametrize(("delay", "hold", "told"), [(10.0, 0.0, 10.0), (None, 40.0, 40.0), (None, 0.0, None)], ids=["retry queue", "in hand", "at once"])
 def test_a_message_that_is_tried_again_is_told_with_its_wait(delay: float | None, hold: float, told: float | None):
     with capture_logs() as logs:
-        report(Metrics(), "erp", Unsent("x"), Retry(delay, 1, doubtful=False, reason="x", hold=hold), ENVELOPE, 0.5)
+        report(Metrics(), "erp", NotSent("x"), Retry(delay, 1, doubtful=False, reason="x", hold=hold), ENVELOPE, 0.5)
     assert [(line["event"], line["delay"]) for line in logs] == [("message.retried", told)]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.flows.routes import answered
 from worker.core.errors import LookupUnanswered
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.lookups import LookupAnswer
 from worker.flows.lookups import ids as ids_module
 from worker.flows.lookups import rows as rows_module
@@ -180,11 +180,11 @@ async def test_what_is_no_list_is_refused(clock, entity):
 
 
 FAILURES = {
-    "away": (Exchange(Fate.NOT_SENT, reason="away", down=True), "Unsent"),
-    "throttled": (Exchange(Fate.THROTTLED, 429, "slow down"), "Unsent"),
-    "error": (Exchange(Fate.AMBIGUOUS, 500, "broken"), "Unsent"),
-    "forbidden": (Exchange(Fate.AUTH, 403, "no rights"), "auth"),
-    "refused": (Exchange(Fate.REJECTED, 400, "no such parameter"), "rejected"),
+    "away": (Exchange(RequestResult.NOT_SENT, reason="away", down=True), "NotSent"),
+    "throttled": (Exchange(RequestResult.THROTTLED, 429, "slow down"), "NotSent"),
+    "error": (Exchange(RequestResult.AMBIGUOUS, 500, "broken"), "NotSent"),
+    "forbidden": (Exchange(RequestResult.AUTH, 403, "no rights"), "auth"),
+    "refused": (Exchange(RequestResult.REJECTED, 400, "no such parameter"), "rejected"),
 }
 
 

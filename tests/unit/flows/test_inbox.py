@@ -14,9 +14,9 @@ from tests.tools.headers import CODEC, dead_letter, opened, retry_copy
 from tests.unit.flows.routes import ASSETS, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, publisher
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Outcome, Refused, Skipped, Unsent
+from worker.core.outcome import DeadClass, Done, NotSent, Outcome, Refused, Skipped
 from worker.core.settlement import Bury, Retry, settle
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import replay_state
@@ -24,7 +24,7 @@ from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import PublisherFlow
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-SENT, REJECTED, AWAY = answered({"id": 1}, 201), Exchange(Fate.REJECTED, 400, "no"), Exchange(Fate.NOT_SENT, reason="away", down=True)
+SENT, REJECTED, AWAY = answered({"id": 1}, 201), Exchange(RequestResult.REJECTED, 400, "no"), Exchange(RequestResult.NOT_SENT, reason="away", down=True)
 
 
 def message(message_id: str = "m1", key: Any = "K", **fields: Any) -> Arrived:
@@ -81,7 +81,7 @@ async def test_keys_of_different_routes_are_different():
 @pytest.mark.parametrize("message_id", ["m1", ""])
 async def test_what_the_broker_brings_again_is_its_own_and_goes_on(message_id: str):
     ledger = Ledger()
-    assert isinstance(await handled(message(message_id), ledger, AWAY), Unsent)
+    assert isinstance(await handled(message(message_id), ledger, AWAY), NotSent)
     again = await handled(message(message_id, redelivered=True), ledger)
     assert isinstance(again, Done if message_id else Refused), "its attempt is in doubt, since a copy of it may be about under another id"
     if isinstance(again, Refused):
@@ -154,7 +154,7 @@ async def test_a_message_whose_key_fails_is_buried_with_what_the_expression_said
 
 async def test_a_key_that_cannot_be_claimed_is_tried_again_and_counts_as_no_attempt():
     outcome = await handled(message("m1"), Ledger(lost=True))
-    assert isinstance(outcome, Unsent)
+    assert isinstance(outcome, NotSent)
     assert not outcome.counted
 
 

@@ -15,7 +15,7 @@ from tests.tools.every import every
 from tests.tools.turns import counted_turns
 from tests.unit.flows.routes import Arrived, Ledger
 from worker.config.automation import Step
-from worker.core.carried import carried
+from worker.core.compressed_content import compressed_content_memory
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, encode
 from worker.flows.consuming.memory import FREE, MEBIBYTE, Memory, Receipts, with_memory
@@ -136,17 +136,17 @@ async def test_what_a_small_message_of_a_run_carries_packed_waits_for_the_memory
 
     for each in (element, then):
         delivery = Arrived(each.message(), queue=run_queue("rb"))
-        assert carried(delivery) > 40_000_000
-        assert carried(replace(delivery, queue="erp.assets")) == 0, "a sender's own member of this name says nothing"
+        assert compressed_content_memory(delivery) > 40_000_000
+        assert compressed_content_memory(replace(delivery, queue="erp.assets")) == 0, "a sender's own member of this name says nothing"
     await asyncio.gather(*(with_memory(memory, delivery, step) for _ in range(8)))
     assert most == 1
 
 
 def test_an_element_that_is_large_counts_with_the_list_that_it_is_in():
     run = Run("r", "rb", step="each", each=Iteration(ElementList.of([1, [[] for _ in range(400_000)]])))
-    assert carried(Arrived(run.message(), queue=run_queue("rb"))) > 40_000_000
+    assert compressed_content_memory(Arrived(run.message(), queue=run_queue("rb"))) > 40_000_000
     small = Run("r", "rb", step="each", request={"a": "b"}, each=Iteration(ElementList.of([1, 2])))
-    assert carried(Arrived(small.message(), queue=run_queue("rb"))) == 0
+    assert compressed_content_memory(Arrived(small.message(), queue=run_queue("rb"))) == 0
 
 
 def test_what_is_unpacked_is_kept_for_the_next_step_unless_it_takes_much_memory():

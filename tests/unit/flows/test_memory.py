@@ -15,7 +15,7 @@ from tests.tools.waiting import SOON, until
 from worker.core.message import Announced, Message
 from worker.flows.consuming import memory as memory_module
 from worker.flows.consuming.arrivals import Arrivals
-from worker.flows.consuming.memory import FREE, FREE_PACKED, Memory, Pool, Receipts, Share, with_memory
+from worker.flows.consuming.memory import FREE, FREE_COMPRESSED, Memory, Pool, Receipts, Share, with_memory
 from worker.metrics import Metrics
 
 from .routes import Arrived, Ledger
@@ -168,7 +168,7 @@ async def test_what_was_on_its_way_when_its_channel_closed_leaves_nothing_taken(
     arrivals = Arrivals(shared)
     assert arrivals.keep(arriving(shared, 3 * MEBIBYTE))
     share = await shared.body(3 * MEBIBYTE)
-    arrivals.park(Arrived(Message(b"", message_id="m")), Unreadable(3 * MEBIBYTE), share)
+    arrivals.reserve(Arrived(Message(b"", message_id="m")), Unreadable(3 * MEBIBYTE), share)
     arrivals.close()
     assert shared.body_now(6 * MEBIBYTE) is not None
     assert not arrivals.keep(arriving(shared, 40_000))
@@ -178,12 +178,12 @@ async def test_memory_that_is_set_aside_for_one_message_is_taken_by_no_other():
     shared = memory()
     arrivals = Arrivals(shared)
     share = await shared.body(6 * MEBIBYTE)
-    parked = arrivals.park(Arrived(Message(b"", message_id="mine")), Unreadable(6 * MEBIBYTE), share)
+    reserved = arrivals.reserve(Arrived(Message(b"", message_id="mine")), Unreadable(6 * MEBIBYTE), share)
     assert not arrivals.keep(arriving(shared, 6 * MEBIBYTE, "another", redelivered=True))
     assert not arrivals.keep(arriving(shared, 6 * MEBIBYTE, "mine", redelivered=False))
-    assert not parked.came.is_set()
+    assert not reserved.arrived.is_set()
     assert arrivals.keep(arriving(shared, 6 * MEBIBYTE, "mine", redelivered=True))
-    assert parked.came.is_set()
+    assert reserved.arrived.is_set()
 
 
 class Unreadable:
@@ -193,7 +193,7 @@ class Unreadable:
 
 
 async def test_what_waits_for_long_is_told_with_what_it_waits_for(monkeypatch, capsys):
-    monkeypatch.setattr("worker.waits.TOLD_AFTER", 0.01)
+    monkeypatch.setattr("worker.waits.LOG_AFTER", 0.01)
     shared = memory()
     held = await shared.work(8 * MEBIBYTE)
     waiting = asyncio.create_task(shared.work(8 * MEBIBYTE))
@@ -273,7 +273,7 @@ async def test_between_two_bodies_that_are_unpacked_to_be_measured_the_loop_gets
         """Nothing: the measuring is what takes time."""
 
     monkeypatch.setattr(memory_module, "measure", measure)
-    packed = Arrived(Message(b" " * (FREE_PACKED + 1), message_id="1", content_encoding="gzip"))
+    packed = Arrived(Message(b" " * (FREE_COMPRESSED + 1), message_id="1", content_encoding="gzip"))
     async with counted_turns() as turn:
         await asyncio.gather(*(with_memory(shared, packed, run) for _ in range(5)))
     assert min(later - earlier for earlier, later in itertools.pairwise(measured)) >= 4, "an answer of /livez takes three"

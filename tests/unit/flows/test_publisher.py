@@ -16,10 +16,10 @@ from tests.tools.headers import opened
 from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, find, publisher
 from worker.config.compiled import RequestParameters
 from worker.core.errors import ExpressionError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.ledger import Claim, Key, Kind
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
+from worker.core.outcome import Ambiguous, DeadClass, Done, NotSent, Outcome, Refused, Skipped
 from worker.core.settlement import Ack, Bury, Retry, settle
 from worker.flows.writes.guarded_write import outcome_of
 from worker.flows.writes.publisher import PublisherFlow
@@ -29,45 +29,45 @@ WRITES = {"create": Write({}, {}, {"a": 1}), "several": Write({}, {}, [{}, {}]),
 NONE = answered({"record_count": 0, "assets": []})
 ONE = answered({"record_count": 1, "assets": [{"id": 70, "inventory_number": "SN-7"}]})
 SENT = answered({"id": 71}, 201)
-AWAY = Exchange(Fate.NOT_SENT, reason="away", down=True)
+AWAY = Exchange(RequestResult.NOT_SENT, reason="away", down=True)
 
 
-def outcome(fate: Fate, kind: str, *, status: int | None = None, down: bool = False) -> Outcome:
+def outcome(fate: RequestResult, kind: str, *, status: int | None = None, down: bool = False) -> Outcome:
     write = WRITES[kind]
     return outcome_of(Exchange(fate, status, "why", down=down), write, repeatable=not write.creates)
 
 
-@every(("fate", "kind", "down"), list(product(Fate, WRITES, (True, False))))
-def test_every_fate_of_every_write_has_an_outcome_and_a_create_is_never_repeated_blindly(fate: Fate, kind: str, down: bool):
+@every(("fate", "kind", "down"), list(product(RequestResult, WRITES, (True, False))))
+def test_every_fate_of_every_write_has_an_outcome_and_a_create_is_never_repeated_blindly(fate: RequestResult, kind: str, down: bool):
     settlement = settle(outcome(fate, kind, down=down), attempts=0, doubtful=False, delays=(10.0,))
-    may_have_happened = fate in {Fate.AMBIGUOUS, Fate.DONE, Fate.DONE_UNREAD}
+    may_have_happened = fate in {RequestResult.AMBIGUOUS, RequestResult.DONE, RequestResult.DONE_UNREAD}
     if WRITES[kind].creates and may_have_happened:
         assert isinstance(settlement, Ack | Bury)
-    if fate in {Fate.DONE, Fate.DONE_UNREAD}:
+    if fate in {RequestResult.DONE, RequestResult.DONE_UNREAD}:
         assert settlement == Ack()
 
 
 @every("kind", WRITES)
-@every("fate", [Fate.NOT_SENT, Fate.THROTTLED])
+@every("fate", [RequestResult.NOT_SENT, RequestResult.THROTTLED])
 @every("down", [True, False])
-def test_what_did_not_reach_halo_is_no_fault_of_the_message(fate: Fate, kind: str, down: bool):
-    assert outcome(fate, kind, status=429, down=down) == Unsent("why", 429, counted=False)
+def test_what_did_not_reach_halo_is_no_fault_of_the_message(fate: RequestResult, kind: str, down: bool):
+    assert outcome(fate, kind, status=429, down=down) == NotSent("why", 429, counted=False)
 
 
 @pytest.mark.parametrize(("kind", "repeatable"), [("create", False), ("several", False), ("update", True), ("delete", True)])
 def test_what_nobody_knows_may_be_repeated_only_where_it_shows_no_second_time(kind: str, repeatable: bool):
-    assert outcome(Fate.AMBIGUOUS, kind, status=500) == Doubtful("why", repeatable, 500, counted=True)
-    assert outcome(Fate.AMBIGUOUS, kind, status=503, down=True) == Doubtful("why", repeatable, 503, counted=False)
+    assert outcome(RequestResult.AMBIGUOUS, kind, status=500) == Ambiguous("why", repeatable, 500, counted=True)
+    assert outcome(RequestResult.AMBIGUOUS, kind, status=503, down=True) == Ambiguous("why", repeatable, 503, counted=False)
 
 
 def test_a_record_that_is_gone_already_is_deleted_and_one_that_is_not_there_cannot_be_updated():
-    assert isinstance(outcome(Fate.REJECTED, "delete", status=404), Done)
-    assert outcome(Fate.REJECTED, "update", status=404) == Refused(DeadClass.REJECTED, "why", 404)
-    assert outcome(Fate.REJECTED, "delete", status=400) == Refused(DeadClass.REJECTED, "why", 400)
+    assert isinstance(outcome(RequestResult.REJECTED, "delete", status=404), Done)
+    assert outcome(RequestResult.REJECTED, "update", status=404) == Refused(DeadClass.REJECTED, "why", 404)
+    assert outcome(RequestResult.REJECTED, "delete", status=400) == Refused(DeadClass.REJECTED, "why", 400)
 
 
 def test_several_creates_that_halo_refuses_are_in_doubt_since_some_may_be_stored():
-    refused = outcome(Fate.REJECTED, "several", status=400)
+    refused = outcome(RequestResult.REJECTED, "several", status=400)
     assert isinstance(refused, Refused)
     assert refused.dead_class is DeadClass.IN_DOUBT
     assert "some of the 2 records" in refused.reason
@@ -75,7 +75,7 @@ def test_several_creates_that_halo_refuses_are_in_doubt_since_some_may_be_stored
 
 @pytest.mark.parametrize("kind", WRITES)
 def test_a_missing_permission_is_told_as_such(kind: str):
-    assert outcome(Fate.AUTH, kind, status=403) == Refused(DeadClass.AUTH, "why", 403)
+    assert outcome(RequestResult.AUTH, kind, status=403) == Refused(DeadClass.AUTH, "why", 403)
 
 
 async def handled(
@@ -147,7 +147,7 @@ async def test_a_doubtful_create_that_is_found_is_left_alone_where_the_route_say
 
 async def delivered_before(ledger: Ledger, **fields: Any) -> None:
     """Somebody had this message, sent it, and never told how it ended."""
-    await handled(ScriptedHalo([Exchange(Fate.AMBIGUOUS, reason="cut")]), ledger=ledger, **fields)
+    await handled(ScriptedHalo([Exchange(RequestResult.AMBIGUOUS, reason="cut")]), ledger=ledger, **fields)
 
 
 async def test_a_redelivered_create_that_nobody_began_is_sent_without_a_doubt():
@@ -181,7 +181,7 @@ async def test_a_redelivered_create_that_was_begun_is_parked_where_it_cannot_be_
     refused = await handled(halo, ledger=ledger, redelivered=True)
     assert isinstance(refused, Refused)
     assert (refused.dead_class, halo.requests) == (DeadClass.IN_DOUBT, [])
-    assert refused.marks == {"doubtful": True, "tries": 1}, "what is replayed is the next attempt"
+    assert refused.state_updates == {"doubtful": True, "tries": 1}, "what is replayed is the next attempt"
 
 
 async def test_a_redelivered_create_of_which_nothing_is_remembered_is_parked_where_it_cannot_be_looked_up():
@@ -203,18 +203,18 @@ async def test_a_redelivered_create_that_was_begun_and_is_not_found_waits_until_
     ledger, halo = Ledger(), ScriptedHalo([NONE])
     await delivered_before(ledger, find=find())
     waiting = await handled(halo, ledger=ledger, redelivered=True, find=find(), retry=retry)
-    assert isinstance(waiting, Unsent)
+    assert isinstance(waiting, NotSent)
     marks = {"doubtful": True, "waited": True, "tries": 1}
-    assert settle(waiting, attempts=0, doubtful=False, delays=retry) == Retry(delay, 0, doubtful=False, reason=waiting.reason, marks=marks, hold=hold)
+    assert settle(waiting, attempts=0, doubtful=False, delays=retry) == Retry(delay, 0, doubtful=False, reason=waiting.reason, state_updates=marks, hold=hold)
     assert [request.method for request in halo.requests] == ["GET"]
 
 
 async def test_a_doubtful_create_that_is_not_found_is_looked_for_again_before_it_is_sent():
     halo = ScriptedHalo([NONE, SENT])
     waiting = await handled(halo, doubtful=True, attempts=1, find=find(), retry=(10.0, 60.0))
-    assert isinstance(waiting, Unsent)
+    assert isinstance(waiting, NotSent)
     assert settle(waiting, attempts=1, doubtful=True, delays=(10.0, 60.0)).delay == 60.0  # type: ignore[union-attr]
-    assert waiting.marks == {"doubtful": True, "waited": True}, "it is for the same attempt"
+    assert waiting.state_updates == {"doubtful": True, "waited": True}, "it is for the same attempt"
     assert [request.method for request in halo.requests] == ["GET"]
 
 
@@ -229,7 +229,7 @@ async def test_of_two_copies_that_have_waited_one_is_sent_and_the_other_waits_ag
     first, second = ScriptedHalo([NONE, SENT]), ScriptedHalo([NONE])
     assert isinstance(await handled(first, ledger=ledger, doubtful=True, waited=True, find=find()), Done)
     waiting = await handled(second, ledger=ledger, doubtful=True, waited=True, find=find())
-    assert isinstance(waiting, Unsent)
+    assert isinstance(waiting, NotSent)
     assert waiting.after == 40.0
     assert [request.method for request in second.requests] == ["GET"]
 
@@ -237,8 +237,8 @@ async def test_of_two_copies_that_have_waited_one_is_sent_and_the_other_waits_ag
 async def test_a_message_without_an_id_that_goes_into_a_copy_with_one_is_in_doubt_should_it_come_again_itself():
     ledger, halo = Ledger(), ScriptedHalo([SENT])
     unsent = await handled(ScriptedHalo([AWAY], waits=True), ledger=ledger, message_id="")
-    assert isinstance(unsent, Unsent)
-    assert unsent.marks == {"tries": 1}
+    assert isinstance(unsent, NotSent)
+    assert unsent.state_updates == {"tries": 1}
     assert isinstance(await handled(halo, ledger=ledger, redelivered=True, message_id=""), Refused)
     assert halo.requests == []
 
@@ -260,7 +260,7 @@ async def test_the_same_message_sent_twice_by_its_sender_is_sent_twice():
 async def test_a_create_that_cannot_be_claimed_is_not_sent_and_counts_as_no_attempt(found: Any):
     halo = ScriptedHalo([SENT])
     outcome = await handled(halo, ledger=Ledger(lost=True), find=found)
-    assert outcome == Unsent("the attempt could not be claimed", counted=False)
+    assert outcome == NotSent("the attempt could not be claimed", counted=False)
     assert halo.requests == []
 
 
@@ -292,11 +292,11 @@ async def test_a_doubtful_update_or_deletion_is_simply_made_again():
 @pytest.mark.parametrize(
     ("exchange", "expected"),
     [
-        (Exchange(Fate.AMBIGUOUS, 500, "no"), Unsent("the lookup failed: no", 500)),
-        (Exchange(Fate.NOT_SENT, None, "no", down=True), Unsent("the lookup failed: no", None, counted=False)),
-        (Exchange(Fate.THROTTLED, 429, "no"), Unsent("the lookup failed: no", 429, counted=False)),
-        (Exchange(Fate.REJECTED, 400, "no"), Refused(DeadClass.IN_DOUBT, "the lookup was refused: no", 400)),
-        (Exchange(Fate.AUTH, 403, "no"), Refused(DeadClass.AUTH, "the lookup was refused: no", 403)),
+        (Exchange(RequestResult.AMBIGUOUS, 500, "no"), NotSent("the lookup failed: no", 500)),
+        (Exchange(RequestResult.NOT_SENT, None, "no", down=True), NotSent("the lookup failed: no", None, counted=False)),
+        (Exchange(RequestResult.THROTTLED, 429, "no"), NotSent("the lookup failed: no", 429, counted=False)),
+        (Exchange(RequestResult.REJECTED, 400, "no"), Refused(DeadClass.IN_DOUBT, "the lookup was refused: no", 400)),
+        (Exchange(RequestResult.AUTH, 403, "no"), Refused(DeadClass.AUTH, "the lookup was refused: no", 403)),
     ],
 )
 async def test_a_lookup_that_fails_writes_nothing(exchange: Exchange, expected: Outcome):

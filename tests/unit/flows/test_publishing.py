@@ -13,7 +13,7 @@ from worker.config.run_templates import compile_run_template
 from worker.config.run_values import Values
 from worker.core.errors import BrokerUnreachable, ChannelLost, ExpressionError, PublishDoubtful, PublishRefused, Unpublishable, Unroutable
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Doubtful, Refused, Unsent
+from worker.core.outcome import Ambiguous, DeadClass, Done, NotSent, Refused
 from worker.flows.running.publishing import publish
 from worker.flows.running.run_message import Run
 
@@ -51,10 +51,10 @@ async def test_a_copy_of_a_step_publishes_under_the_same_id_and_any_other_step_u
     [
         (Unroutable("none"), Refused(DeadClass.REJECTED, "exchange 'out' has no queue for the message: bind one for its routing key")),
         (Unpublishable("too large"), Refused(DeadClass.REJECTED, "too large")),
-        (PublishRefused("full"), Unsent("full")),
-        (PublishDoubtful("no confirm"), Doubtful("no confirm", repeatable=True, counted=False)),
-        (ChannelLost("gone"), Unsent("gone", counted=False)),
-        (BrokerUnreachable("away"), Unsent("away", counted=False)),
+        (PublishRefused("full"), NotSent("full")),
+        (PublishDoubtful("no confirm"), Ambiguous("no confirm", repeatable=True, counted=False)),
+        (ChannelLost("gone"), NotSent("gone", counted=False)),
+        (BrokerUnreachable("away"), NotSent("away", counted=False)),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -10,9 +10,9 @@ import pytest
 from tests.tools.evaluating import InProcess
 from tests.tools.headers import CODEC, dead_letter, opened
 from tests.unit.flows.routes import Arrived, Given, Impatient, Ledger, ScriptedHalo, answered, find, publisher
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
+from worker.core.outcome import DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.settlement import Bury, settle
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import ENDED_AFTER, replay_state
@@ -20,7 +20,7 @@ from worker.flows.writes.publisher import PublisherFlow
 
 BOX = DeadQueue("assets", "publisher", "erp.assets.dead", "erp.assets")
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-SENT, REJECTED = answered({"id": 1}, 201), Exchange(Fate.REJECTED, 400, "no")
+SENT, REJECTED = answered({"id": 1}, 201), Exchange(RequestResult.REJECTED, 400, "no")
 NONE_FOUND = answered({"record_count": 0, "assets": []})
 LATER = AT.timestamp() + ENDED_AFTER + 1
 
@@ -66,7 +66,7 @@ async def test_of_two_copies_of_one_replay_one_is_sent(looks: bool):
     letter = replayed(message(), await handled(message(), ledger, REJECTED))
     assert isinstance(await handled(letter, ledger, looks=looks), Done)
     second = await handled(letter, ledger, looks=looks)
-    assert isinstance(second, Unsent) if looks else (isinstance(second, Refused) and second.dead_class is DeadClass.IN_DOUBT)
+    assert isinstance(second, NotSent) if looks else (isinstance(second, Refused) and second.dead_class is DeadClass.IN_DOUBT)
 
 
 async def test_a_replay_that_the_broker_brings_again_is_in_doubt():
@@ -96,24 +96,24 @@ async def test_a_replay_does_not_wait_for_an_attempt_that_has_long_ended_and_is_
     ledger = Ledger(at=AT.timestamp())
     await handled(message(), ledger)  # of which the worker died
     denied = await handled(crashed(), ledger, NONE_FOUND, looks=True)
-    assert isinstance(denied, Unsent)
-    assert (denied.after, denied.marks) == (0.0, {"doubtful": True, "waited": True, "tries": 1})
+    assert isinstance(denied, NotSent)
+    assert (denied.after, denied.state_updates) == (0.0, {"doubtful": True, "waited": True, "tries": 1})
 
 
 async def test_a_replay_waits_for_an_attempt_that_may_be_under_way():
     ledger = Ledger(at=LATER - 5)
     await handled(message(), ledger)
     denied = await handled(crashed(), ledger, NONE_FOUND, looks=True)
-    assert isinstance(denied, Unsent)
+    assert isinstance(denied, NotSent)
     assert denied.after > 10
 
 
 async def test_a_letter_that_may_have_been_sent_long_ago_is_created_after_one_lookup():
-    ledger, exhausted = Ledger(), Exchange(Fate.AMBIGUOUS, 500, "failed")
+    ledger, exhausted = Ledger(), Exchange(RequestResult.AMBIGUOUS, 500, "failed")
     letter = replayed(message(), await handled(message(), ledger, exhausted, looks=True))
     assert isinstance(await handled(letter, ledger, NONE_FOUND, SENT, looks=True), Done)
     young = replayed(message(), await handled(message(), Ledger(), exhausted, looks=True), now=AT.timestamp() + 1)
-    assert isinstance(await handled(young, Ledger(), NONE_FOUND, SENT, looks=True), Unsent)
+    assert isinstance(await handled(young, Ledger(), NONE_FOUND, SENT, looks=True), NotSent)
 
 
 @pytest.mark.parametrize("first", [0, 1], ids=["original first", "redelivered first"])

@@ -15,7 +15,7 @@ from worker.changes.position import Position
 from worker.changes.scan import ScanStep, SeenRows
 from worker.config.compiled import Report
 from worker.config.routes import Subscriber
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.report_scan import BEGINNING, ReportScan, rows_of_report
 from worker.metrics import Metrics
@@ -46,7 +46,7 @@ class Database:
         self.asked.append(sent["sql"])
         found = sorted((row for row in self.rows if row["changed"] >= sent["sql"]), key=lambda row: row["changed"])
         found = found[: min(self.top or self.cap, self.cap)]
-        return Exchange(Fate.DONE, 200, body={"report": {"rows": found[::-1] if self.backwards else found, "loaded": True}})
+        return Exchange(RequestResult.DONE, 200, body={"report": {"rows": found[::-1] if self.backwards else found, "loaded": True}})
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Unfiltered:
     rows: list[dict[str, str]]
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
-        return Exchange(Fate.DONE, 200, body={"report": {"rows": self.rows, "loaded": True}}, date=START)
+        return Exchange(RequestResult.DONE, 200, body={"report": {"rows": self.rows, "loaded": True}}, date=START)
 
 
 def report(top: int | None = None, cursor: str | None = "changed") -> Report:
@@ -115,7 +115,7 @@ async def test_more_rows_of_one_time_than_top_are_incomplete_and_end_the_scan():
     ],
 )
 def test_an_answer_without_rows_is_a_failure_with_its_reason(body: Any, reason: str):
-    page = rows_of_report(Exchange(Fate.DONE, 200, body=body))
+    page = rows_of_report(Exchange(RequestResult.DONE, 200, body=body))
     assert page.exchange.reason.startswith(reason)
     assert not page.exchange.ok
 
@@ -123,9 +123,9 @@ def test_an_answer_without_rows_is_a_failure_with_its_reason(body: Any, reason: 
 @pytest.mark.parametrize(
     ("exchange", "remedy"),
     [
-        (Exchange(Fate.AUTH, 403, "Halo answered 403"), "grant the scopes read:reporting and edit:reporting"),
-        (Exchange(Fate.AMBIGUOUS, 504, "Halo answered 504"), "lower its TOP"),
-        (Exchange(Fate.DONE_UNREAD, 200, "Halo answered 200, but it is too large", oversized=True), "select fewer columns"),
+        (Exchange(RequestResult.AUTH, 403, "Halo answered 403"), "grant the scopes read:reporting and edit:reporting"),
+        (Exchange(RequestResult.AMBIGUOUS, 504, "Halo answered 504"), "lower its TOP"),
+        (Exchange(RequestResult.DONE_UNREAD, 200, "Halo answered 200, but it is too large", oversized=True), "select fewer columns"),
     ],
 )
 def test_a_failure_that_an_operator_can_mend_names_the_remedy(exchange: Exchange, remedy: str):
@@ -133,7 +133,7 @@ def test_a_failure_that_an_operator_can_mend_names_the_remedy(exchange: Exchange
 
 
 def test_an_answer_may_be_an_array_of_one():
-    page = rows_of_report(Exchange(Fate.DONE, 200, body=[{"report": {"rows": [{"id": "1"}], "loaded": True}}]))
+    page = rows_of_report(Exchange(RequestResult.DONE, 200, body=[{"report": {"rows": [{"id": "1"}], "loaded": True}}]))
     assert page.rows == [{"id": "1"}]
 
 

@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 
 from tests.tools.every import every
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.flows.polling.retrying import PAUSES, RetryingReader, is_transient
 
 REQUEST = Request("GET", "/Tickets")
-GOOD = Exchange(Fate.DONE, 200, body=[])
+GOOD = Exchange(RequestResult.DONE, 200, body=[])
 CHANCES = {
-    "a timeout": Exchange(Fate.AMBIGUOUS, reason="no answer in time"),
-    "500": Exchange(Fate.AMBIGUOUS, 500),
-    "a web page": Exchange(Fate.AMBIGUOUS, 200),
-    "a cut body": Exchange(Fate.DONE_UNREAD, 200),
-    "429": Exchange(Fate.THROTTLED, 429),
-    "an outage": Exchange(Fate.NOT_SENT, down=True),
+    "a timeout": Exchange(RequestResult.AMBIGUOUS, reason="no answer in time"),
+    "500": Exchange(RequestResult.AMBIGUOUS, 500),
+    "a web page": Exchange(RequestResult.AMBIGUOUS, 200),
+    "a cut body": Exchange(RequestResult.DONE_UNREAD, 200),
+    "429": Exchange(RequestResult.THROTTLED, 429),
+    "an outage": Exchange(RequestResult.NOT_SENT, down=True),
 }
 FINAL = {
-    "403": Exchange(Fate.AUTH, 403),
-    "400": Exchange(Fate.REJECTED, 400),
-    "an answer that is too large": Exchange(Fate.DONE_UNREAD, 200, oversized=True),
-    "a worker that stops": Exchange(Fate.NOT_SENT),
+    "403": Exchange(RequestResult.AUTH, 403),
+    "400": Exchange(RequestResult.REJECTED, 400),
+    "an answer that is too large": Exchange(RequestResult.DONE_UNREAD, 200, oversized=True),
+    "a worker that stops": Exchange(RequestResult.NOT_SENT),
 }
 
 
@@ -114,12 +114,12 @@ async def test_an_outage_that_lasts_is_not_asked_again(monkeypatch: pytest.Monke
 async def test_a_worker_that_stops_asks_no_more_and_says_that_nothing_was_sent():
     halo = Answering([CHANCES["500"]])
     exchange = await read(halo, Clock(stops=True))
-    assert (exchange.fate, exchange.down, halo.asked) == (Fate.NOT_SENT, False, 1)
+    assert (exchange.result, exchange.down, halo.asked) == (RequestResult.NOT_SENT, False, 1)
 
 
-@every("fate", Fate)
+@every("fate", RequestResult)
 @every("down", [False, True])
-def test_a_read_that_was_answered_or_refused_is_never_taken_for_chance(fate: Fate, down: bool):
-    if fate in {Fate.DONE, Fate.REJECTED, Fate.AUTH}:
+def test_a_read_that_was_answered_or_refused_is_never_taken_for_chance(fate: RequestResult, down: bool):
+    if fate in {RequestResult.DONE, RequestResult.REJECTED, RequestResult.AUTH}:
         assert not is_transient(Exchange(fate, down=down))
     assert not is_transient(Exchange(fate, down=down, oversized=True))

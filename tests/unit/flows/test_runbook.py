@@ -22,7 +22,7 @@ from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused
 from worker.core.ledger import visit_key
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
+from worker.core.outcome import Ambiguous, Continue, DeadClass, Done, NotSent, Outcome, Refused, Skipped
 from worker.core.settlement import Bury, settle
 from worker.flows.local.broker import EventRecorder, LocalBroker
 from worker.flows.running import runbook as module
@@ -72,7 +72,7 @@ async def handled(
     settlement = settle(outcome, attempts=attempts, doubtful=False, delays=runbook.delays)
     if isinstance(settlement, Bury) and settlement.release is not None:
         await ledger.claim(settlement.release.key, settlement.release.owner)
-    return replace(outcome, release=None) if isinstance(outcome, (Refused, Unsent, Doubtful)) else outcome
+    return replace(outcome, release=None) if isinstance(outcome, (Refused, NotSent, Ambiguous)) else outcome
 
 
 def at(step: str, **more: Any) -> Run:
@@ -80,7 +80,7 @@ def at(step: str, **more: Any) -> Run:
 
 
 def led_to(outcome: Outcome) -> str | None:
-    assert isinstance(outcome, Passed)
+    assert isinstance(outcome, Continue)
     assert outcome.queue == "halo.run.rb"
     return Run.read(outcome.message.body).step
 
@@ -103,7 +103,7 @@ async def test_a_start_takes_the_variables_and_goes_to_the_first_step():
     runbook = book(ASK, input={"A": parse_variable("request^a"), "Text": parse_variable("request^t!"), "None": parse_variable("request^x")})
     step_executor = Scripted(Done())
     outcome = await handled(runbook, Run("r1", "rb", request={"a": 1, "t": "x"}), step_executor)
-    assert isinstance(outcome, Passed)
+    assert isinstance(outcome, Continue)
     run = Run.read(outcome.message.body)
     assert (run.step, run.visit, run.variables, run.plain) == ("ask", 1, {"A": 1, "Text": "x"}, ("Text",))
     assert step_executor.performed == []
@@ -114,7 +114,7 @@ async def test_a_refusal_goes_to_on_failure_with_the_status_and_without_it_ends_
     step = replace(ASK, on_failure="tell")
     told = await handled(book(step), at("ask"), Scripted(outcome))
     assert led_to(told) == "tell"
-    assert isinstance(told, Passed)
+    assert isinstance(told, Continue)
     assert Run.read(told.message.body).status == outcome.status
     assert await handled(book(ASK), at("ask"), Scripted(outcome)) == replace(outcome, reason="step 'ask': no")
 
@@ -132,15 +132,15 @@ async def test_a_parameter_of_another_type_is_an_error_of_the_expression_that_ga
 
 
 failures = st.one_of(
-    st.builds(Unsent, st.just("no"), st.none(), st.booleans()),
-    st.builds(Doubtful, st.just("no"), st.booleans(), st.none(), st.booleans()),
+    st.builds(NotSent, st.just("no"), st.none(), st.booleans()),
+    st.builds(Ambiguous, st.just("no"), st.booleans(), st.none(), st.booleans()),
     st.builds(Refused, st.sampled_from(DeadClass), st.just("no")),
 )
 
 
 @given(failures, st.integers(0, 4), st.booleans())
 async def test_on_failure_is_taken_exactly_where_the_run_would_be_buried_but_for_what_is_in_doubt(
-    outcome: Unsent | Doubtful | Refused, attempts: int, safe: bool
+    outcome: NotSent | Ambiguous | Refused, attempts: int, safe: bool
 ):
     step = replace(ASK, on_failure="tell" if safe else None)
     told = await handled(book(step), at("ask"), Scripted(outcome), attempts=attempts)
@@ -153,11 +153,11 @@ async def test_on_failure_is_taken_exactly_where_the_run_would_be_buried_but_for
 
 
 def test_what_nobody_can_decide_is_never_final():
-    assert not is_final(Doubtful("x", repeatable=False, delays=()), 9)
+    assert not is_final(Ambiguous("x", repeatable=False, delays=()), 9)
     assert not is_final(Refused(DeadClass.IN_DOUBT, "x"), 9)
-    assert not is_final(Unsent("x", counted=False, delays=()), 9)
-    assert is_final(Doubtful("x", repeatable=True, delays=(1.0,)), 1)
-    assert not is_final(Doubtful("x", repeatable=True, delays=(1.0,)), 0)
+    assert not is_final(NotSent("x", counted=False, delays=()), 9)
+    assert is_final(Ambiguous("x", repeatable=True, delays=(1.0,)), 1)
+    assert not is_final(Ambiguous("x", repeatable=True, delays=(1.0,)), 0)
 
 
 async def test_the_same_message_again_takes_its_step_again_as_doubtful():
@@ -182,7 +182,7 @@ async def test_a_step_whose_successor_was_claimed_is_finished_whoever_comes():
     assert ledger.waited == [module.CLAIM_WAIT, module.CLAIM_WAIT], "the next step may be on its way to be claimed"
 
 
-@pytest.mark.parametrize("outcome", [Refused(DeadClass.REJECTED, "no"), Doubtful("?", repeatable=False)])
+@pytest.mark.parametrize("outcome", [Refused(DeadClass.REJECTED, "no"), Ambiguous("?", repeatable=False)])
 async def test_what_was_buried_may_be_put_back_under_any_id(outcome: Outcome):
     ledger = Ledger()
     await handled(book(ASK), at("ask"), Scripted(outcome), ledger)
@@ -193,7 +193,7 @@ async def test_what_was_buried_may_be_put_back_under_any_id(outcome: Outcome):
 
 async def test_what_waits_for_a_retry_is_not_buried():
     ledger = Ledger()
-    await handled(book(ASK), at("ask"), Scripted(Unsent("later")), ledger)
+    await handled(book(ASK), at("ask"), Scripted(NotSent("later")), ledger)
     assert isinstance(await handled(book(ASK), at("ask"), Scripted(Done()), ledger, message_id="m2"), Skipped)
     assert isinstance(await handled(book(ASK), at("ask"), Scripted(Done()), ledger), Done)
 
@@ -201,7 +201,7 @@ async def test_what_waits_for_a_retry_is_not_buried():
 async def test_without_claims_a_step_stays_undone_and_uncounted():
     step_executor = Scripted(Done())
     outcome = await handled(book(ASK), at("ask"), step_executor, Ledger(lost=True))
-    assert outcome == Unsent("the step could not be claimed: no claims", counted=False)
+    assert outcome == NotSent("the step could not be claimed: no claims", counted=False)
     assert step_executor.performed == []
 
 

@@ -10,15 +10,15 @@ import pytest
 from tests.unit.flows.routes import Arrived, Impatient, Ledger
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost
-from worker.core.ledger import Entry, once_released
+from worker.core.ledger import LedgerEntry, once_released
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
+from worker.core.outcome import DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.settlement import Bury, Retry, Settlement
 from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.consuming.runner import DeliveryRunner, InFlight
 from worker.metrics import Metrics
 
-RELEASE = Entry(once_released("assets", 0, "K"), "m1")
+RELEASE = LedgerEntry(once_released("assets", 0, "K"), "m1")
 
 
 @dataclass
@@ -36,7 +36,7 @@ class ScriptedJob:
     key: str = "m1"
     session: int = 1
     delays: tuple[float, ...] = ()
-    may_adopt: bool = False
+    may_join: bool = False
 
     async def handle(self) -> Outcome:
         return self.outcome
@@ -62,7 +62,7 @@ async def owned(job: ScriptedJob) -> list[Settlement]:
     reported: list[Settlement] = []
     memory, metrics = Memory(Receipts(job.ledger), Metrics()), Metrics()
     runner = DeliveryRunner("assets", job.ledger, memory, Impatient(), metrics, InFlight(), lambda _, settlement, *__: reported.append(settlement))
-    await runner.own(job)
+    await runner.run(job)
     return reported
 
 
@@ -74,12 +74,12 @@ async def test_the_ledger_learns_of_a_dead_letter_before_it_can_be_replayed():
 
 
 async def test_the_ledger_learns_of_a_retry_that_no_broker_takes_and_that_becomes_a_dead_letter():
-    job = ScriptedJob(Unsent("away", counted=False, release=RELEASE), Ledger(), instead=Bury(DeadClass.DECODE, "too large", None, 1, release=RELEASE))
+    job = ScriptedJob(NotSent("away", counted=False, release=RELEASE), Ledger(), instead=Bury(DeadClass.DECODE, "too large", None, 1, release=RELEASE))
     await owned(job)
     assert (job.known, RELEASE.key in job.ledger.owners) == ([False], True)
 
 
-@pytest.mark.parametrize("outcome", [Done(), Unsent("away", counted=False, release=RELEASE)])
+@pytest.mark.parametrize("outcome", [Done(), NotSent("away", counted=False, release=RELEASE)])
 async def test_the_ledger_learns_nothing_of_a_message_that_is_no_dead_letter(outcome: Outcome):
     job = ScriptedJob(outcome, Ledger())
     [settlement] = await owned(job)

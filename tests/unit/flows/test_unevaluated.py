@@ -19,7 +19,7 @@ from worker.config.expressions import compile_condition, compile_template
 from worker.core.errors import EvaluatorUnavailable
 from worker.core.evaluation import Question
 from worker.core.message import Message
-from worker.core.outcome import Done, Passed, Unsent
+from worker.core.outcome import Continue, Done, NotSent
 from worker.core.settlement import Retry, settle
 from worker.flows.consuming.runner import handled
 from worker.flows.local.broker import EventRecorder, LocalBroker
@@ -63,11 +63,11 @@ async def test_a_message_is_tried_again_uncounted_and_nothing_is_sent(fields):
     halo, ledger, delivery = ScriptedHalo([answered({"id": 1})]), Ledger(), Arrived(MESSAGE)
     flow = PublisherFlow(publisher(**({"transform": Given({"payload": {"a": 1}})} | fields)), halo, ledger, Away(), Impatient())
     outcome = await handled(LocalJob(flow.handle, delivery, opened(delivery), ()))
-    assert isinstance(outcome, Unsent)
+    assert isinstance(outcome, NotSent)
     assert (outcome.reason, outcome.counted, outcome.after > 0) == (REASON, False, True)
     assert isinstance(settle(outcome, attempts=3, doubtful=False, delays=()), Retry)
     assert halo.requests == []
-    assert ("holder" in outcome.marks) == bool(ledger.owners), "what holds a key of `once` keeps it"
+    assert ("holder" in outcome.state_updates) == bool(ledger.owners), "what holds a key of `once` keeps it"
 
 
 async def test_a_step_that_was_done_waits_for_its_next_one_and_is_not_done_again():
@@ -77,7 +77,7 @@ async def test_a_step_that_was_done_waits_for_its_next_one_and_is_not_done_again
     outcome = await RunbookFlow(book(step, Step("next", end="done")), performer, Ledger(), away, Impatient(), broker=LocalBroker(EventRecorder())).handle(
         delivery, opened(delivery)
     )
-    assert isinstance(outcome, Passed)
+    assert isinstance(outcome, Continue)
     assert led_to(outcome) == "next"
     assert (away.asked, len(performer.performed)) == (4, 1)
 
@@ -86,7 +86,7 @@ async def test_a_step_that_was_not_begun_is_tried_again_uncounted():
     delivery = Arrived(at("ask").message(), queue="halo.run.rb")
     flow = RunbookFlow(book(ASK), Scripted(EvaluatorUnavailable(REASON)), Ledger(), Away(), Impatient(), broker=LocalBroker(EventRecorder()))
     outcome = await handled(LocalJob(flow.handle, delivery, opened(delivery), ()))
-    assert isinstance(outcome, Unsent)
+    assert isinstance(outcome, NotSent)
     assert not outcome.counted
 
 

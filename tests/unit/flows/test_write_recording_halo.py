@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from worker.core.errors import BrokerUnreachable
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.ports import Slot
 from worker.flows.echoes.recording import WriteRecordingHalo
 from worker.state.write_index import WriteFootprint
@@ -46,7 +46,7 @@ class ScriptedHalo:
 
     def __init__(self, answer: Exchange, look: Exchange | None = None) -> None:
         self.answer = answer
-        self.look = look or Exchange(Fate.DONE, 200, body=STORED)
+        self.look = look or Exchange(RequestResult.DONE, 200, body=STORED)
         self.requests: list[Request] = []
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
@@ -70,7 +70,7 @@ class ScriptedSlot:
 
 
 def done(body: Any = ANSWER) -> Exchange:
-    return Exchange(Fate.DONE, 201, body=body)
+    return Exchange(RequestResult.DONE, 201, body=body)
 
 
 async def sent(
@@ -113,14 +113,14 @@ async def test_what_is_not_guarded_goes_as_it_is(path: str, method: str, body: A
     assert told.begun == []
 
 
-@pytest.mark.parametrize("fate", [fate for fate in Fate if fate is not Fate.DONE])
-async def test_a_write_that_did_not_come_to_a_good_end_leaves_nothing(fate: Fate):
+@pytest.mark.parametrize("fate", [fate for fate in RequestResult if fate is not RequestResult.DONE])
+async def test_a_write_that_did_not_come_to_a_good_end_leaves_nothing(fate: RequestResult):
     told = Told()
     await sent(ScriptedHalo(Exchange(fate, 200, body=ANSWER)), told)
     assert told.ended == [[]], "but whoever waits for it is told"
 
 
-@pytest.mark.parametrize("look", [Exchange(Fate.REJECTED, 404), Exchange(Fate.AMBIGUOUS, 500), Exchange(Fate.DONE, 200, body=[])])
+@pytest.mark.parametrize("look", [Exchange(RequestResult.REJECTED, 404), Exchange(RequestResult.AMBIGUOUS, 500), Exchange(RequestResult.DONE, 200, body=[])])
 async def test_a_look_that_fails_keeps_no_write_from_being_made(look: Exchange):
     halo, told = ScriptedHalo(done(), look), Told()
     assert (await sent(halo, told)).ok
@@ -179,7 +179,7 @@ async def test_a_write_that_cannot_be_sent_is_not_told():
     class Refusing(ScriptedHalo):
         @asynccontextmanager
         async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:
-            yield Exchange(Fate.NOT_SENT)
+            yield Exchange(RequestResult.NOT_SENT)
 
     told = Told()
     await sent(Refusing(done()), told)

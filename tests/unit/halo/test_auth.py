@@ -9,7 +9,7 @@ import pytest
 from worker.config.routes import Client, Grant
 from worker.core.errors import ConfigError
 from worker.halo.addresses import finder
-from worker.halo.auth import AuthManager, Token
+from worker.halo.auth import AuthManager, BearerToken
 from worker.halo.budget import Budget
 from worker.halo.grants import NoToken, TokenErrorKind
 from worker.halo.token_source import GrantSource, TokenEndpoint
@@ -94,7 +94,7 @@ def test_natural_renewals_do_not_wait_for_a_floor(virtually):
         server = TokenServer(clock, granted("short", expires_in=1))
         auth = manager(server)
         for _ in range(20):
-            assert isinstance(await auth.token(), Token)
+            assert isinstance(await auth.token(), BearerToken)
             await clock.sleep(1.1)
         return len(server.asked)
 
@@ -170,8 +170,8 @@ def test_after_a_success_the_floor_begins_at_5_seconds_again(virtually):
         waits = []
         while len(server.asked) < 5:
             await auth.token()
-            waits.append(round(auth.patience))
-            await clock.sleep(auth.patience or 1.1)
+            waits.append(round(auth.retry_delay))
+            await clock.sleep(auth.retry_delay or 1.1)
         return waits
 
     assert virtually(main) == [5, 10, 20, 0, 5]
@@ -286,7 +286,7 @@ def test_each_way_to_get_no_token_has_its_own_sentence(virtually, answer, troubl
         return await manager(TokenServer(clock, answer), grant=grant).token()
 
     result = virtually(main)
-    assert (result.trouble, result.reason.startswith("no token: ")) == (trouble, True)
+    assert (result.kind, result.reason.startswith("no token: ")) == (trouble, True)
     assert words in result.reason
     assert "marker" not in repr(result)
 

@@ -17,7 +17,7 @@ def busiest(counted, seconds):
 
 
 async def use(budget, clock, priority, counted, *, flight=0.0, label=None):
-    async with budget.turn(priority):
+    async with budget.reserve(priority):
         await clock.sleep(flight / 2)
         counted.append(label or clock.monotonic())  # Halo counts it somewhere on its way
         await clock.sleep(flight / 2)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.every import every
-from worker.core.exchange import Fate
+from worker.core.exchange import RequestResult
 from worker.halo.outcome import classify
 from worker.halo.transport import Answer, Failure
 
@@ -17,43 +17,43 @@ JSON = {"content-type": "application/json"}
 @every(
     ("result", "fate", "down"),
     [
-        (Answer(200, JSON, b'{"id": 7}'), Fate.DONE, False),
-        (Answer(201, JSON, b'{"id": 7}'), Fate.DONE, False),
-        (Answer(200, {}, b""), Fate.DONE, False),
-        (Answer(201, JSON, b" \r\n"), Fate.DONE, False),
-        (Answer(204), Fate.DONE, False),
-        (Answer(200, {"content-type": "text/plain"}, b"[]"), Fate.DONE, False),
-        (Answer(200, JSON, None, "the answer was cut off"), Fate.DONE_UNREAD, False),
-        (Answer(200, JSON, b'{"id": '), Fate.DONE_UNREAD, False),
-        (Answer(200, {"content-type": "application/octet-stream"}, b"\x89PNG"), Fate.DONE_UNREAD, False),
-        (Answer(200, JSON, b"[" * 70 + b"]" * 70), Fate.DONE_UNREAD, False),
-        (Answer(200, PAGE, b"<html>login</html>"), Fate.AMBIGUOUS, True),
-        (Answer(200, {}, b"\n<!DOCTYPE html><html></html>"), Fate.AMBIGUOUS, True),
-        (Answer(301, {"location": "https://login.example/x?user=jane"}), Fate.AMBIGUOUS, True),
-        (Answer(400, JSON, b'"Name must be unique"'), Fate.REJECTED, False),
-        (Answer(401), Fate.AUTH, True),
-        (Answer(403), Fate.AUTH, False),
-        (Answer(404), Fate.REJECTED, False),
-        (Answer(405), Fate.REJECTED, False),
-        (Answer(407), Fate.NOT_SENT, True),
-        (Answer(408), Fate.AMBIGUOUS, False),
-        (Answer(413), Fate.REJECTED, False),
-        (Answer(422), Fate.REJECTED, False),
-        (Answer(429), Fate.THROTTLED, False),
-        (Answer(499), Fate.REJECTED, False),
-        (Answer(500), Fate.AMBIGUOUS, False),
-        (Answer(502, PAGE, b"<html>"), Fate.AMBIGUOUS, True),
-        (Answer(503), Fate.AMBIGUOUS, True),
-        (Answer(504), Fate.AMBIGUOUS, True),
-        (Answer(520), Fate.AMBIGUOUS, False),
-        (Failure("refused", sent=False), Fate.NOT_SENT, True),
-        (Failure("reset", sent=True), Fate.AMBIGUOUS, True),
+        (Answer(200, JSON, b'{"id": 7}'), RequestResult.DONE, False),
+        (Answer(201, JSON, b'{"id": 7}'), RequestResult.DONE, False),
+        (Answer(200, {}, b""), RequestResult.DONE, False),
+        (Answer(201, JSON, b" \r\n"), RequestResult.DONE, False),
+        (Answer(204), RequestResult.DONE, False),
+        (Answer(200, {"content-type": "text/plain"}, b"[]"), RequestResult.DONE, False),
+        (Answer(200, JSON, None, "the answer was cut off"), RequestResult.DONE_UNREAD, False),
+        (Answer(200, JSON, b'{"id": '), RequestResult.DONE_UNREAD, False),
+        (Answer(200, {"content-type": "application/octet-stream"}, b"\x89PNG"), RequestResult.DONE_UNREAD, False),
+        (Answer(200, JSON, b"[" * 70 + b"]" * 70), RequestResult.DONE_UNREAD, False),
+        (Answer(200, PAGE, b"<html>login</html>"), RequestResult.AMBIGUOUS, True),
+        (Answer(200, {}, b"\n<!DOCTYPE html><html></html>"), RequestResult.AMBIGUOUS, True),
+        (Answer(301, {"location": "https://login.example/x?user=jane"}), RequestResult.AMBIGUOUS, True),
+        (Answer(400, JSON, b'"Name must be unique"'), RequestResult.REJECTED, False),
+        (Answer(401), RequestResult.AUTH, True),
+        (Answer(403), RequestResult.AUTH, False),
+        (Answer(404), RequestResult.REJECTED, False),
+        (Answer(405), RequestResult.REJECTED, False),
+        (Answer(407), RequestResult.NOT_SENT, True),
+        (Answer(408), RequestResult.AMBIGUOUS, False),
+        (Answer(413), RequestResult.REJECTED, False),
+        (Answer(422), RequestResult.REJECTED, False),
+        (Answer(429), RequestResult.THROTTLED, False),
+        (Answer(499), RequestResult.REJECTED, False),
+        (Answer(500), RequestResult.AMBIGUOUS, False),
+        (Answer(502, PAGE, b"<html>"), RequestResult.AMBIGUOUS, True),
+        (Answer(503), RequestResult.AMBIGUOUS, True),
+        (Answer(504), RequestResult.AMBIGUOUS, True),
+        (Answer(520), RequestResult.AMBIGUOUS, False),
+        (Failure("refused", sent=False), RequestResult.NOT_SENT, True),
+        (Failure("reset", sent=True), RequestResult.AMBIGUOUS, True),
     ],
 )
 def test_each_answer_has_its_fate(result, fate, down):
     exchange = classify(result)
-    assert (exchange.fate, exchange.down) == (fate, down)
-    assert bool(exchange.reason) == (fate is not Fate.DONE)
+    assert (exchange.result, exchange.down) == (fate, down)
+    assert bool(exchange.reason) == (fate is not RequestResult.DONE)
 
 
 def test_reasons_tell_what_to_do():
@@ -95,4 +95,4 @@ def test_halos_clock_is_read_from_every_answer():
 )
 def test_no_answer_is_beyond_judgement(status, headers, body):
     exchange = classify(Answer(status, headers, body, "" if body is not None else "the answer was cut off"))
-    assert (exchange.fate in {Fate.DONE, Fate.DONE_UNREAD}) <= (status < 300)
+    assert (exchange.result in {RequestResult.DONE, RequestResult.DONE_UNREAD}) <= (status < 300)

@@ -77,13 +77,13 @@ class Replica:
 
         async def one():
             while True:
-                async with self.budget.turn(priority):
+                async with self.budget.reserve(priority):
                     await halo.receive(seconds())
 
         self._tasks += [asyncio.create_task(one()) for _ in range(at_once)]
 
     async def send(self, halo, priority=Priority.WRITE):
-        async with self.budget.turn(priority):
+        async with self.budget.reserve(priority):
             await halo.receive(0)
 
     @property
@@ -217,7 +217,7 @@ def test_a_request_that_runs_long_takes_a_further_permit_now_and_then(virtually)
     async def main(clock):
         async with AsyncExitStack() as stack:
             (replica,) = await replicas(stack, RateLimit(700, 300.0), clock, count=1)
-            async with replica.budget.turn(Priority.WRITE):
+            async with replica.budget.reserve(Priority.WRITE):
                 await clock.sleep(35)
             await clock.sleep(35)
             return replica.value("permits_taken_total")
@@ -232,10 +232,10 @@ def test_while_long_requests_wait_for_their_further_permits_nothing_new_starts(v
             (replica,) = await replicas(stack, RateLimit(60, 300.0), clock, count=1)  # one permit each six seconds
             replica.work(halo, lambda: 1000.0, at_once=8)
             await clock.sleep(300)
-            begun = replica.budget._turns
+            begun = replica.budget._slots_given
             replica.work(halo, lambda: 0.0, at_once=1, priority=Priority.WRITE)
             await clock.sleep(300)
-            return begun, replica.budget._turns
+            return begun, replica.budget._slots_given
 
     begun, later = virtually(main)
     assert begun == later < 8
@@ -263,7 +263,7 @@ def test_the_order_of_priorities_holds_while_permits_are_waited_for(virtually):
         order = []
 
         async def use(replica, priority):
-            async with replica.budget.turn(priority):
+            async with replica.budget.reserve(priority):
                 order.append(priority)
 
         async with AsyncExitStack() as stack:
@@ -360,7 +360,7 @@ def test_a_permit_that_was_taken_and_not_used_in_its_time_is_thrown_away(virtual
         halo = Halo(clock, random.Random(10))
 
         async def one():
-            async with budget.turn(Priority.WRITE):
+            async with budget.reserve(Priority.WRITE):
                 await halo.receive(0)
 
         waiting = asyncio.create_task(one())
@@ -456,7 +456,7 @@ def test_clients_of_one_tenant_share_their_permits_and_one_without_a_limit_has_n
             Client("own", "https://own.example", grant, rate_limit=None),
         ]
         budgets = Budgets(clients, clock, 0.5, permits)
-        async with budgets.of(clients[2]).turn(Priority.WRITE):
+        async with budgets.of(clients[2]).reserve(Priority.WRITE):
             pass
         return asked
 

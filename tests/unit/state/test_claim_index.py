@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from tests.tools.every import every
 from worker.core.ledger import Claim
-from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
+from worker.state.claim_index import CLAIM_LIFETIME, ClaimEntry, ClaimIndex, NotAClaim, decoded, encoded
 
-DAY = KEPT
+DAY = CLAIM_LIFETIME
 
 
 def entry(key, owner="a", at=0):
-    return Entry.of(key, owner, at)
+    return ClaimEntry.of(key, owner, at)
 
 
 def test_the_first_has_it_the_same_again_is_told_and_others_come_too_late():

@@ -79,8 +79,8 @@ async def test_notes_that_no_worker_wrote_are_no_part_of_a_story_and_are_logged(
     await broker.declare(trace_topology())
     forged = [(1.0, Note("done", "r", "m1"))]
     await broker.publish(Message(encoded(forged)), routing_key=TRACE)
-    await broker.publish(HeaderCodec(b"x" * 32).proven(Message(encoded(forged)), TRACE), routing_key=TRACE)
-    await broker.publish(CODEC.proven(Message(encoded(forged)), "another.queue"), routing_key=TRACE)
+    await broker.publish(HeaderCodec(b"x" * 32).sign(Message(encoded(forged)), TRACE), routing_key=TRACE)
+    await broker.publish(CODEC.sign(Message(encoded(forged)), "another.queue"), routing_key=TRACE)
     assert await notes_of(broker) == []
     assert "trace.refused" in capsys.readouterr().out
     await write_notes(broker, CODEC, [(2.0, Note("received", "r", "m1"))])

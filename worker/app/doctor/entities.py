@@ -19,7 +19,7 @@ from worker.core.errors import EvaluatorUnavailable, ExpressionError
 from worker.core.exchange import Request
 from worker.core.ports import Evaluator
 from worker.flows.polling.report_scan import PATH, SCOPES, TOO_SLOW, report_request, rows_of_report
-from worker.flows.requests import evaluated, subscriber_request
+from worker.flows.requests import evaluated_request, subscriber_request
 from worker.halo.outcome import classify
 from worker.halo.transport import Answer, Failure
 
@@ -90,7 +90,7 @@ async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator
         if route.for_each is None:
             parameters = await subscriber_request(route, evaluator)
         else:
-            parameters = await evaluated(route.for_each.request, {}, {"route": route.name, "client": route.client}, evaluator)
+            parameters = await evaluated_request(route.for_each.request, {}, {"route": route.name, "client": route.client}, evaluator)
         request = build_request(operation, parameters["path"], parameters["query"])
     except (ExpressionError, RequestError, EvaluatorUnavailable) as error:
         return about.failed(what, f"evaluate the request of {route.name}", str(error), "correct `request` or `input_transform` of the route")

@@ -69,7 +69,7 @@ async def token_checks(session: ClientSession, about: CheckSubject) -> AsyncIter
     tried = "ask Halo's /api/authinfo for the token endpoint" if client.token_url is None else "read token_url"
     found = await discover(client, session.send) if client.token_url is None else token_address(client.token_url, client.tenant)
     if isinstance(found, NoToken):
-        yield about.failed("discovery", tried, found.reason.removeprefix("no token: "), FIX[found.trouble])
+        yield about.failed("discovery", tried, found.reason.removeprefix("no token: "), FIX[found.kind])
         return
     yield about.good("discovery", tried, found.place)
     yield await grant_check(session, about, found)
@@ -88,7 +88,7 @@ async def grant_check(session: ClientSession, about: CheckSubject, address: Toke
         session.token, session.scopes = result.value, result.scopes
         life = "the answer names no lifetime: the worker renews it every minute" if result.life is None else f"good for {result.life:.0f} s"
         return about.good("token", tried, life)
-    return about.failed("token", tried, result.reason.removeprefix("no token: "), REFUSED_FIX.get(result.code, FIX[result.trouble]))
+    return about.failed("token", tried, result.reason.removeprefix("no token: "), REFUSED_FIX.get(result.code, FIX[result.kind]))
 
 
 def scopes_check(session: ClientSession, about: CheckSubject) -> Check:

@@ -116,7 +116,7 @@ async def credentials_check(integration: Integration, routes: Routes, settings: 
     except ConfigError as error:
         return about.failed("token", tried, "; ".join(problem.message for problem in error.problems), "correct the integration in the route files")
     if refused is not None:
-        return about.failed("token", tried, refused.reason.removeprefix("no token: "), FIX[refused.trouble])
+        return about.failed("token", tried, refused.reason.removeprefix("no token: "), FIX[refused.kind])
     return about.good("token", tried, "given")
 
 

@@ -44,7 +44,7 @@ async def read_letter_content(broker: Broker, clock: Clock, context: LettersCont
             aclosing(scan.deliveries()) as deliveries,
         ):
             async for delivery in deliveries:
-                letter = letter_of(dead_queue, delivery.message, context.codec, delivery.unread)
+                letter = letter_of(dead_queue, delivery.message, context.codec, delivery.dropped_body)
                 if letter.fingerprint.hex() == row.key:
                     return await asyncio.to_thread(described_letter, context, dead_queue, letter, delivery)
     return None

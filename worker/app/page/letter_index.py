@@ -88,14 +88,14 @@ class LetterIndex:
         ):
             async for delivery in deliveries:
                 rows.append(self._row(dead_queue, delivery, texts, runs=runs))
-                passed += len(delivery.message.body) if delivery.unread is None else delivery.unread.size
+                passed += len(delivery.message.body) if delivery.dropped_body is None else delivery.dropped_body.size
                 if passed > MAX_SCAN_BYTES:
                     break
         return ListedQueue(tuple(rows), depth, self._clock.monotonic())
 
     def _row(self, dead_queue: DeadQueue, delivery: Delivery, texts: dict[str, str], *, runs: bool) -> LetterRow:
-        letter = letter_of(dead_queue, delivery.message, self._codec, delivery.unread)
-        run, step = run_in(delivery.message) if runs and delivery.unread is None else ("", "")
+        letter = letter_of(dead_queue, delivery.message, self._codec, delivery.dropped_body)
+        run, step = run_in(delivery.message) if runs and delivery.dropped_body is None else ("", "")
         return LetterRow(
             letter.fingerprint.hex(),
             dead_queue.name,
@@ -114,7 +114,7 @@ class LetterIndex:
 
 
 def run_in(message: Message) -> tuple[str, str]:
-    """Return id and step of a run; empty if absent. Packed state is not unpacked: for many letters that would block the event loop for seconds."""
+    """Return id and step of a run; empty if absent. Compressed state is not decompressed: for many letters that would block the event loop for seconds."""
     try:
         document = decode(message.body, max_depth=MAX_RUN_DEPTH)
     except Undecodable:

@@ -10,7 +10,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import MAX_BYTES
 from worker.core.ledger import Ledger
 from worker.core.message import Delivery, Message
-from worker.core.outcome import Done, Outcome, Passed, Refused, Skipped
+from worker.core.outcome import Continue, Done, Outcome, Refused, Skipped
 from worker.core.plan import Plan, PlanFailed, PlannedRequest
 from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.local.delivery import LocalDelivery
@@ -48,7 +48,7 @@ def plan_of(outcome: Outcome, requests: Sequence[PlannedRequest], unanswered: Se
             return Plan("skipped", requests, reason=detail, unanswered=unanswered)
         case Refused(dead_class, reason):
             return Plan("dead", requests, dead_class=dead_class.value, reason=reason, unanswered=unanswered)
-        case Passed():
+        case Continue():
             raise PlanFailed("the message goes on to another queue")
         case _:
             raise PlanFailed(outcome.reason)

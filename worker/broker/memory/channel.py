@@ -16,7 +16,7 @@ from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
-from worker.core.message import OURS, Announced, Delivery, Keep, Message, Unread, digest, digest_of
+from worker.core.message import OURS, Announced, Delivery, DroppedBody, Keep, Message, digest, digest_of
 from worker.core.ports import OnDelivery
 
 
@@ -27,7 +27,7 @@ class MemoryDelivery:
         entry = held.entry
         message = held.queue.delivered(entry)
         self.message = message if kept else replace(message, body=b"")
-        self.unread = None if kept else Unread(len(message.body), digest(message.body))
+        self.dropped_body = None if kept else DroppedBody(len(message.body), digest(message.body))
         self.queue = held.queue.name
         self.exchange = entry.exchange
         self.routing_key = entry.routing_key
@@ -38,7 +38,7 @@ class MemoryDelivery:
 
     @cached_property
     def digest(self) -> bytes:
-        return digest_of(self.message, self.unread)
+        return digest_of(self.message, self.dropped_body)
 
     async def ack(self) -> None:
         await self._channel.ack(self.tag)
@@ -92,10 +92,10 @@ class MemoryChannel:
         source = self._queue(queue)
         tag = new_id()
 
-        def hand_over(entry: QueueEntry) -> None:
+        def deliver(entry: QueueEntry) -> None:
             on_delivery(self._hold(UnackedEntry(source, entry, consumer), keep))
 
-        consumer = MemoryConsumer(self._prefetch, hand_over, self._lose_consumer)
+        consumer = MemoryConsumer(self._prefetch, deliver, self._lose_consumer)
         source.add(consumer, arguments or {})
         self._consuming[tag] = (source, consumer)
         return tag

@@ -11,10 +11,10 @@ from aiormq.exceptions import ChannelLockedResource
 
 from worker.broker.rabbitmq.channel import RabbitChannel, open_channel
 from worker.broker.rabbitmq.connection import CLOSE_TIMEOUT, retrieve_error
+from worker.broker.rabbitmq.connections import AmqpConnections, open_connections
 from worker.broker.rabbitmq.declare import Inspector, declare
-from worker.broker.rabbitmq.failures import explain, translated
+from worker.broker.rabbitmq.failures import explain, translate_errors
 from worker.broker.rabbitmq.lenient_decoding import read_leniently
-from worker.broker.rabbitmq.links import Links, linked_as_needed
 from worker.core.errors import ChannelLost, PublishRefused, QueueMissing
 from worker.core.message import Message
 from worker.core.topology import Topology
@@ -25,25 +25,25 @@ T = TypeVar("T")
 class RabbitBroker:
     """An attachment to RabbitMQ. Publishing has a separate connection: under an alarm the broker stops reading that connection, acknowledgements included."""
 
-    def __init__(self, publishing: Links, consuming: Links, patience: float) -> None:
+    def __init__(self, publishing: AmqpConnections, consuming: AmqpConnections, call_timeout: float) -> None:
         self._publishers, self._publishing = publishing, publishing.first
         self._consumers, self._consuming = consuming, consuming.first
-        self._patience = patience
+        self._call_timeout = call_timeout
         self._own = AsyncExitStack()
         self._own_channel: RabbitChannel | None = None
         self._retired: list[tuple[RabbitChannel, AsyncExitStack]] = []
         self._own_guard = asyncio.Lock()
-        self._inspector = Inspector(self._consuming, patience)
+        self._inspector = Inspector(self._consuming, call_timeout)
         self._locks: set[str] = set()
         self._asking: set[asyncio.Future[Any]] = set()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        for links in (publishing, consuming):
-            links.watch(self._on_closing)
+        for connections in (publishing, consuming):
+            connections.watch(self._on_closing)
 
     @asynccontextmanager
     async def channel(self, *, prefetch: int = 0, publishing: bool = False) -> AsyncIterator[RabbitChannel]:
-        links = self._publishers if publishing else self._consumers
-        async with links.with_room() as link, open_channel(link, prefetch=prefetch, patience=self._patience) as channel:
+        connections = self._publishers if publishing else self._consumers
+        async with connections.with_room() as connection, open_channel(connection, prefetch=prefetch, call_timeout=self._call_timeout) as channel:
             yield channel
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
@@ -55,35 +55,35 @@ class RabbitBroker:
             raise
 
     async def declare(self, topology: Topology) -> None:
-        await self._consuming.while_connected(declare(self._consuming, topology, self._patience), "queues cannot be declared")
+        await self._consuming.while_connected(declare(self._consuming, topology, self._call_timeout), "queues cannot be declared")
 
     async def delete(self, topology: Topology) -> None:
-        with translated("the broker was lost while queues were deleted"):
-            async with self._consuming.methods(self._patience) as methods:
+        with translate_errors("the broker was lost while queues were deleted"):
+            async with self._consuming.methods(self._call_timeout) as methods:
                 for queue in topology.queues:
-                    await methods.queue_delete(queue.name, timeout=self._patience)
+                    await methods.queue_delete(queue.name, timeout=self._call_timeout)
                 for exchange in topology.exchanges:
-                    await methods.exchange_delete(exchange.name, timeout=self._patience)
+                    await methods.exchange_delete(exchange.name, timeout=self._call_timeout)
 
     async def queue_exists(self, queue: str) -> bool:
         return await self.queue_depth(queue) is not None
 
     async def queue_depth(self, queue: str) -> int | None:
-        found = await self._answered(self._inspector.ask(queue))
+        found = await self._ask(self._inspector.ask(queue))
         return None if found is None else found.message_count or 0
 
     async def consumers(self, queue: str) -> int:
-        found = await self._answered(self._inspector.ask(queue))
+        found = await self._ask(self._inspector.ask(queue))
         return 0 if found is None else found.consumer_count or 0
 
-    async def _answered(self, question: Coroutine[Any, Any, T]) -> T:
+    async def _ask(self, question: Coroutine[Any, Any, T]) -> T:
         """The answer to a question, which runs to its end even if its caller stops waiting: a half-open channel can close its connection."""
         asking = asyncio.ensure_future(question)
         self._asking.add(asking)
-        asking.add_done_callback(self._asked)
+        asking.add_done_callback(self._forget_question)
         return await asyncio.shield(asking)
 
-    def _asked(self, asking: asyncio.Future[Any]) -> None:
+    def _forget_question(self, asking: asyncio.Future[Any]) -> None:
         self._asking.discard(asking)
         retrieve_error(asking)
 
@@ -151,16 +151,16 @@ class RabbitBroker:
             return self._own_channel
 
     async def _take_lock(self, name: str) -> bool:
-        with translated(f"the broker was lost while locking {name!r}"):
-            async with self._publishing.methods(self._patience) as methods:
+        with translate_errors(f"the broker was lost while locking {name!r}"):
+            async with self._publishing.methods(self._call_timeout) as methods:
                 try:
-                    await methods.queue_declare(name, exclusive=True, timeout=self._patience)
+                    await methods.queue_declare(name, exclusive=True, timeout=self._call_timeout)
                 except ChannelLockedResource:
                     return False
         return True
 
     async def _release_lock(self, name: str) -> None:
-        with suppress(ChannelLost, QueueMissing), translated(f"the broker was lost while unlocking {name!r}"):  # a lost connection has released it
+        with suppress(ChannelLost, QueueMissing), translate_errors(f"the broker was lost while unlocking {name!r}"):  # a lost connection has released it
             async with self._publishing.methods(CLOSE_TIMEOUT) as methods:
                 await methods.queue_delete(name, timeout=CLOSE_TIMEOUT)
 
@@ -176,8 +176,8 @@ async def connect(url: str, *, name: str, heartbeat: int = 10, publish_timeout: 
     """
     read_leniently()
     async with (
-        linked_as_needed(url, name, "publishing", heartbeat, connect_timeout) as publishing,
-        linked_as_needed(url, name, "consuming", heartbeat, connect_timeout) as consuming,
+        open_connections(url, name, "publishing", heartbeat, connect_timeout) as publishing,
+        open_connections(url, name, "consuming", heartbeat, connect_timeout) as consuming,
     ):
         broker = RabbitBroker(publishing, consuming, publish_timeout)
         try:

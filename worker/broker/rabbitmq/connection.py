@@ -15,7 +15,7 @@ from aiormq.abc import AbstractChannel as Methods
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, named, translated, unreachable
+from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, naming_bare_errors, translate_errors, unreachable
 from worker.broker.rabbitmq.turn_writer import TurnWriter
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.url_credentials import NOT_ENCODED, is_encoded
@@ -58,7 +58,7 @@ class Socket(TransportFactory):
         return not transport.is_closing()
 
 
-class Link:
+class AmqpConnection:
     """A connection that does not restore itself, since a half-restored one loses messages."""
 
     def __init__(self, connection: aio_pika.Connection, socket: Socket) -> None:
@@ -115,7 +115,7 @@ class Link:
     async def _opened(self, call_timeout: float) -> AsyncIterator[Methods]:
         opened: AbstractChannel | None = None
         try:
-            with translated("no channel can be opened"):
+            with translate_errors("no channel can be opened"):
                 try:
                     opened = self._connection.channel(publisher_confirms=True, on_return_raises=True)
                     async with asyncio.timeout(call_timeout):
@@ -163,17 +163,17 @@ class Link:
 
 
 @asynccontextmanager
-async def linked(url: str, name: str, heartbeat: int, call_timeout: float) -> AsyncIterator[Link]:
+async def open_connection(url: str, name: str, heartbeat: int, call_timeout: float) -> AsyncIterator[AmqpConnection]:
     """Open a connection. Raises `BrokerUnreachable` with the reason."""
     confirm_every_close()
     address = parse(url)
     if "heartbeat" not in address.query:
         address = address.update_query(heartbeat=heartbeat)
-    connection, socket = aio_pika.Connection(address, client_properties={"connection_name": name}), Socket()
-    connection.kwargs["transport_factory"] = socket
+    underlying, socket = aio_pika.Connection(address, client_properties={"connection_name": name}), Socket()
+    underlying.kwargs["transport_factory"] = socket
     try:
-        with named():
-            await within(connection.connect(), call_timeout, socket)
+        with naming_bare_errors():
+            await within(underlying.connect(), call_timeout, socket)
     except asyncio.CancelledError as error:
         if asked_to_stop():
             raise
@@ -181,14 +181,14 @@ async def linked(url: str, name: str, heartbeat: int, call_timeout: float) -> As
     except FAILURES as error:
         raise unreachable(address, error) from error
     finally:
-        if connection.transport is None:
-            await connection.close()  # otherwise aio-pika closes it when the object is collected, in any thread
-    link = Link(connection, socket)
+        if underlying.transport is None:
+            await underlying.close()  # otherwise aio-pika closes it when the object is collected, in any thread
+    connection = AmqpConnection(underlying, socket)
     try:
-        require_supported(link)
-        yield link
+        require_supported(connection)
+        yield connection
     finally:
-        await link.close()
+        await connection.close()
 
 
 def confirm_every_close() -> None:
@@ -235,9 +235,9 @@ def parse(url: str) -> URL:
     return address
 
 
-def require_supported(link: Link) -> None:
+def require_supported(connection: AmqpConnection) -> None:
     """Raise `BrokerUnreachable` for a RabbitMQ without streams and at-least-once dead-lettering. Other products are not checked."""
-    product, version = link.server
+    product, version = connection.server
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if product == "RabbitMQ" and numbers and numbers < OLDEST:
         raise BrokerUnreachable(f"RabbitMQ {version} is too old: 3.10 or newer is needed")

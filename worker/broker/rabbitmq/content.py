@@ -14,10 +14,10 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from worker.core.message import OURS, Announced, Keep, Unread, new_digest
+from worker.core.message import OURS, Announced, DroppedBody, Keep, new_digest
 
-OnDelivered = Callable[[DeliveredMessage, Unread | None], None]
-"""`Unread`: the body was not kept."""
+OnDelivered = Callable[[DeliveredMessage, DroppedBody | None], None]
+"""`DroppedBody`: the body was not kept."""
 
 
 class Content:
@@ -32,7 +32,7 @@ class Content:
         self._on_delivered: dict[str, OnDelivered] = {}
         self._keeps: dict[str, Keep] = {}
         self._keep_got: Keep = OURS
-        self._unread: dict[int, Unread] = {}
+        self._dropped: dict[int, DroppedBody] = {}
 
     def consuming(self, tag: str, on_delivered: OnDelivered, keep: Keep) -> None:
         """Set the function for the deliveries of the consumer with this tag, and the bodies that it keeps."""
@@ -47,9 +47,9 @@ class Content:
         finally:
             self._keep_got = before
 
-    def unread_of(self, delivered: DeliveredMessage) -> Unread | None:
+    def dropped_body_of(self, delivered: DeliveredMessage) -> DroppedBody | None:
         """The size and digest of a dropped body, None for a kept one. Ask once for each delivery."""
-        return self._unread.pop(delivered.delivery_tag or 0, None)
+        return self._dropped.pop(delivered.delivery_tag or 0, None)
 
     async def _deliver(self, frame: Basic.Deliver) -> None:
         header = await self._methods._get_frame()  # noqa: SLF001 - as said
@@ -58,15 +58,15 @@ class Content:
         delivered = await self._read(frame, header)
         on_delivered = self._on_delivered.get(frame.consumer_tag or "")
         if on_delivered is not None and frame.consumer_tag in self._methods.consumers:  # not cancelled meanwhile
-            on_delivered(delivered, self.unread_of(delivered))
+            on_delivered(delivered, self.dropped_body_of(delivered))
 
     async def _read(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader) -> DeliveredMessage:
         size = header.body_size or 0
         if not size or self._is_kept(frame, header, size):
             return DeliveredMessage(frame, header, await self._whole(size), self._methods)
-        unread = await self._passed_over(size)
+        dropped_body = await self._passed_over(size)
         if not isinstance(frame, Basic.Return):
-            self._unread[frame.delivery_tag or 0] = unread
+            self._dropped[frame.delivery_tag or 0] = dropped_body
         return DeliveredMessage(frame, header, b"", self._methods)
 
     def _is_kept(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader, size: int) -> bool:
@@ -87,13 +87,13 @@ class Content:
                 body.write(await self._frame())
             return body.getvalue()
 
-    async def _passed_over(self, size: int) -> Unread:
+    async def _passed_over(self, size: int) -> DroppedBody:
         digest, left = new_digest(), size
         while left > 0:
             part = await self._frame()
             digest.update(part)
             left -= len(part)
-        return Unread(size, digest.digest())
+        return DroppedBody(size, digest.digest())
 
     async def _frame(self) -> bytes:
         frame = await self._methods._get_frame()  # noqa: SLF001 - as said

@@ -14,8 +14,8 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, Chann
 from pamqp.commands import Queue as Queues
 
 from worker.broker.mismatch import TopologyDifference, absent, mismatch
-from worker.broker.rabbitmq.connection import Link
-from worker.broker.rabbitmq.failures import explain, translated
+from worker.broker.rabbitmq.connection import AmqpConnection
+from worker.broker.rabbitmq.failures import explain, translate_errors
 from worker.core.errors import BrokerError, QueueMissing
 from worker.core.topology import AmqpExchange, Binding, Queue, Topology
 
@@ -27,9 +27,9 @@ QUEUES_PER_CHANNEL = 8
 MAX_DIFFERENCES = 20  # of one queue, which has fewer arguments than that
 
 
-async def declare(link: Link, topology: Topology, call_timeout: float) -> None:
+async def declare(connection: AmqpConnection, topology: Topology, call_timeout: float) -> None:
     """Declare as `Broker.declare`, queues and bindings over several channels at once: the broker answers each channel in order."""
-    declarers = [Declarer(link, call_timeout) for _ in range(min(MAX_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
+    declarers = [Declarer(connection, call_timeout) for _ in range(min(MAX_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
     try:
         await declarers[0].exchanges(topology)
         queues, bindings = iter(topology.queues), iter(topology.bindings)  # shared: each channel takes the next one
@@ -56,8 +56,8 @@ class Declarer:
     `differences`, `missing`: its findings so far.
     """
 
-    def __init__(self, link: Link, call_timeout: float) -> None:
-        self._link = link
+    def __init__(self, connection: AmqpConnection, call_timeout: float) -> None:
+        self._connection = connection
         self._timeout = call_timeout
         self._opened = AsyncExitStack()
         self._methods: Methods | None = None
@@ -86,7 +86,7 @@ class Declarer:
         for queue in queues:
             if not queue.passive:
                 self.differences += await self._queue(queue)
-            elif await queue_depth(self._link, queue.name, self._timeout) is None:
+            elif await queue_depth(self._connection, queue.name, self._timeout) is None:
                 self.missing.append(queue.name)
 
     async def bindings(self, bindings: Iterator[Binding]) -> None:
@@ -142,7 +142,7 @@ class Declarer:
         except DeclarationRefused as refused:
             return str(refused)
         except DeclarationForbidden:
-            if await queue_depth(self._link, name, self._timeout) is None:
+            if await queue_depth(self._connection, name, self._timeout) is None:
                 raise
             log.warning("queue.unverified", queue=name, reason="the broker's user may not declare it, so its arguments cannot be compared")
         return ""
@@ -155,9 +155,9 @@ class Declarer:
     async def _asking(self, doing: str) -> AsyncIterator[Methods]:
         """The channel for one question. Raises `DeclarationRefused`, `DeclarationForbidden`, `QueueMissing` or `ChannelLost`."""
         if self._methods is None:
-            self._methods = await self._opened.enter_async_context(self._link.methods(self._timeout))
+            self._methods = await self._opened.enter_async_context(self._connection.methods(self._timeout))
         try:
-            with translated(f"the broker was lost when asked to {doing}"):
+            with translate_errors(f"the broker was lost when asked to {doing}"):
                 yield self._methods
         except BrokerError as error:
             self._methods = None
@@ -178,15 +178,15 @@ class DeclarationForbidden(BrokerError):
     """The broker's user lacks the permission."""
 
 
-async def queue_depth(link: Link, queue: str, call_timeout: float) -> int | None:
+async def queue_depth(connection: AmqpConnection, queue: str, call_timeout: float) -> int | None:
     """The number of ready messages, None when there is no such queue."""
-    found = await inspect_queue(link, queue, call_timeout)
+    found = await inspect_queue(connection, queue, call_timeout)
     return None if found is None else found.message_count or 0
 
 
-async def inspect_queue(link: Link, queue: str, call_timeout: float) -> Queues.DeclareOk | None:
+async def inspect_queue(connection: AmqpConnection, queue: str, call_timeout: float) -> Queues.DeclareOk | None:
     """The broker's counts of a queue, None when it does not exist; over a separate channel."""
-    inspector = Inspector(link, call_timeout)
+    inspector = Inspector(connection, call_timeout)
     try:
         return await inspector.ask(queue)
     finally:
@@ -196,8 +196,8 @@ async def inspect_queue(link: Link, queue: str, call_timeout: float) -> Queues.D
 class Inspector:
     """Asks about queues over one channel, one question after the other. The broker closes it for a missing queue; then the inspector opens it again."""
 
-    def __init__(self, link: Link, call_timeout: float) -> None:
-        self._link = link
+    def __init__(self, connection: AmqpConnection, call_timeout: float) -> None:
+        self._connection = connection
         self._timeout = call_timeout
         self._turn = asyncio.Lock()
         self._opened = AsyncExitStack()
@@ -208,10 +208,10 @@ class Inspector:
         async with self._turn:
             if self._methods is None or self._methods.is_closed:
                 await self._opened.aclose()
-                self._methods = await self._opened.enter_async_context(self._link.methods(self._timeout))
+                self._methods = await self._opened.enter_async_context(self._connection.methods(self._timeout))
             found = None
             try:
-                with translated(f"the broker was lost while asking for queue {queue!r}"):
+                with translate_errors(f"the broker was lost while asking for queue {queue!r}"):
                     found = await self._methods.queue_declare(queue, passive=True, timeout=self._timeout)
             except QueueMissing:
                 return None

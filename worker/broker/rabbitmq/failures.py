@@ -60,7 +60,7 @@ def socket_end(error: object) -> str | None:
 
 
 @contextmanager
-def named() -> Iterator[None]:
+def naming_bare_errors() -> Iterator[None]:
     """Names the bare `Exception` that aiormq raises to waiting callers when a connection ends without a reason."""
     try:
         yield
@@ -86,10 +86,10 @@ def propagate_cancellation() -> Iterator[None]:
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Raise `QueueMissing` or `ChannelLost` for a failure inside the block. `CancelledError` without a cancellation of this task is a lost channel."""
     try:
-        with propagate_cancellation(), named():
+        with propagate_cancellation(), naming_bare_errors():
             yield
     except ChannelNotFoundEntity as error:
         found = MISSING_QUEUE.search(explain(error))
@@ -115,7 +115,7 @@ def publishing(exchange: str, routing_key: str, size: int) -> Iterator[None]:
     """Raise the errors that `Channel.publish` documents."""
     place = f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"
     try:
-        with translated(f"the channel was lost while publishing to {place}; the message may be stored"):
+        with translate_errors(f"the channel was lost while publishing to {place}; the message may be stored"):
             yield
     except QueueMissing as error:
         raise ChannelLost(f"the channel was lost while publishing to {place}, because {error}; the message may be stored") from error

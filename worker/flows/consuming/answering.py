@@ -79,7 +79,7 @@ class ResultSender:
             await self._publish(message, self.target.exchange, self.target.routing_key)
         if reply_to:
             if refusal := self.rule.refusal(reply_to):
-                self._tell("refused", "", reply_to, f"no result goes to the sender's `reply_to`: {refusal}")
+                self._record_not_sent("refused", "", reply_to, f"no result goes to the sender's `reply_to`: {refusal}")
             elif reply_to.startswith(DIRECT):
                 await self._publish_directly(message, reply_to)
             else:
@@ -91,7 +91,7 @@ class ResultSender:
             try:
                 await self.broker.publish(message, routing_key=routing_key, exchange=exchange)
             except Unroutable:
-                self._tell("unrouted", exchange, routing_key, "no queue takes the result: bind one, or the sender has deleted its reply queue")
+                self._record_not_sent("unrouted", exchange, routing_key, "no queue takes the result: bind one, or the sender has deleted its reply queue")
                 return
             except BrokerUnreachable as error:
                 raise ChannelLost(str(error)) from error
@@ -104,7 +104,7 @@ class ResultSender:
             else:
                 reason = ""
                 break
-        self._tell_end(exchange, routing_key, reason)
+        self._record_end(exchange, routing_key, reason)
 
     async def _publish_directly(self, message: Message, address: str) -> None:
         reason = ""
@@ -114,11 +114,11 @@ class ResultSender:
             pass
         except BrokerError as error:
             reason = str(error)
-        self._tell_end("", address, reason)
+        self._record_end("", address, reason)
 
-    def _tell_end(self, exchange: str, routing_key: str, reason: str) -> None:
+    def _record_end(self, exchange: str, routing_key: str, reason: str) -> None:
         if reason:
-            self._tell("failed", exchange, routing_key, reason)
+            self._record_not_sent("failed", exchange, routing_key, reason)
         else:
             self.metrics.results.labels(self.route, "sent").inc()
 
@@ -133,6 +133,6 @@ class ResultSender:
             return False
         return True
 
-    def _tell(self, result: str, exchange: str, routing_key: str, reason: str) -> None:
+    def _record_not_sent(self, result: str, exchange: str, routing_key: str, reason: str) -> None:
         self.metrics.results.labels(self.route, result).inc()
         logger.warning("result.not_sent", exchange=exchange, routing_key=routing_key[:SHOWN], reason=reason)

@@ -6,18 +6,18 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from worker.core.message import Announced, Delivery, Unread
+from worker.core.message import Announced, Delivery, DroppedBody
 from worker.flows.consuming.memory import Memory, Share
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Parked:
-    """A share that is reserved for the body of one message. `came`: set when the body takes the share."""
+class ReservedBody:
+    """A share that is reserved for the body of one message. `arrived`: set when the body takes the share."""
 
     message_id: str
     size: int
     share: Share
-    came: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def is_for(self, announced: Announced) -> bool:
         return (self.message_id, self.size) == (announced.message_id, announced.size)
@@ -32,7 +32,7 @@ class Arrivals:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._coming: deque[tuple[int, Share]] = deque()
-        self._parked: list[Parked] = []
+        self._reserved: list[ReservedBody] = []
         self._closed = False
         self.ending = asyncio.Event()
 
@@ -40,7 +40,7 @@ class Arrivals:
         """Whether to keep a body; True reserves memory for it. The channel asks before the body arrives."""
         if self._closed:
             return False
-        share = self._unpark(announced)
+        share = self._take_reserved(announced)
         if share is None and announced.size <= self._memory.largest:
             share = self._memory.body_now(announced.size)
         if share is None:
@@ -57,17 +57,17 @@ class Arrivals:
                 return share
         return Share()
 
-    def park(self, delivery: Delivery, unread: Unread, share: Share) -> Parked:
+    def reserve(self, delivery: Delivery, dropped_body: DroppedBody, share: Share) -> ReservedBody:
         """Reserve a share for a message that is about to come again."""
-        parked = Parked(delivery.message.message_id, unread.size, share)
-        self._parked.append(parked)
-        return parked
+        reserved = ReservedBody(delivery.message.message_id, dropped_body.size, share)
+        self._reserved.append(reserved)
+        return reserved
 
-    def withdraw(self, parked: Parked) -> None:
+    def withdraw(self, reserved: ReservedBody) -> None:
         """Release the share, unless its message has come back to this worker."""
-        if parked in self._parked:
-            self._parked.remove(parked)
-            parked.share.release()
+        if reserved in self._reserved:
+            self._reserved.remove(reserved)
+            reserved.share.release()
 
     def end(self) -> None:
         """Take nothing more from the channel. When it closes, the broker delivers the messages that wait without their bodies again."""
@@ -77,15 +77,15 @@ class Arrivals:
         """Release all memory: the channel is closed, and no further body arrives."""
         self._closed = True
         self.end()
-        for parked in list(self._parked):
-            self.withdraw(parked)
+        for reserved in list(self._reserved):
+            self.withdraw(reserved)
         while self._coming:
             self._coming.popleft()[1].release()
 
-    def _unpark(self, announced: Announced) -> Share | None:
-        found = next((parked for parked in self._parked if announced.redelivered and parked.is_for(announced)), None)
+    def _take_reserved(self, announced: Announced) -> Share | None:
+        found = next((reserved for reserved in self._reserved if announced.redelivered and reserved.is_for(announced)), None)
         if found is None:
             return None
-        self._parked.remove(found)
-        found.came.set()
+        self._reserved.remove(found)
+        found.arrived.set()
         return found.share

@@ -13,8 +13,8 @@ from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Share
-from worker.flows.consuming.plain_job import PlainJob, Session
-from worker.flows.consuming.runner import Handler, tell_unproven
+from worker.flows.consuming.plain_job import ChannelSession, PlainJob
+from worker.flows.consuming.runner import Handler, warn_unproven_headers
 from worker.flows.consuming.services import ConsumerServices
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor
 from worker.flows.consuming.watchdog import stalled
@@ -52,12 +52,12 @@ class Consumer:
         self._handler = handler
         self._needs = needs
         self._services = services
-        self._unread = services.unread(consumption.route, consumption.part, rejectable=consumption.declared)
+        self._bodyless = services.bodyless(consumption.route, consumption.part, rejectable=consumption.declared)
         self._runner = services.runner(consumption.route, answer)
         self._sessions = 0
         self._arrivals = 0
         self._stalled = False
-        self._settling: dict[asyncio.Task[None], Session] = {}
+        self._settling: dict[asyncio.Task[None], ChannelSession] = {}
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
         """Consume until `stop`, then finish the messages in flight. Raises `BrokerError` when the attachment is lost."""
@@ -81,13 +81,13 @@ class Consumer:
             self._services.clock,
             ReadinessProblem(self._services.health, self._what.part),
         )
-        session, arrivals = Session(self._sessions, settler, stop), Arrivals(self._services.memory)
+        session, arrivals = ChannelSession(self._sessions, settler, stop), Arrivals(self._services.memory)
         try:
-            await self._while_well(broker, channel, session, arrivals)
+            await self._consume_while_healthy(broker, channel, session, arrivals)
         finally:
             arrivals.close()
 
-    async def _while_well(self, broker: Broker, channel: Channel, session: Session, arrivals: Arrivals) -> None:
+    async def _consume_while_healthy(self, broker: Broker, channel: Channel, session: ChannelSession, arrivals: Arrivals) -> None:
         tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, session, arrivals), keep=arrivals.keep)
         if not self._stalled:
             self._services.health.up(self._what.part, "consuming")
@@ -107,7 +107,7 @@ class Consumer:
         while self._settling:  # the channel stays open for the acks of the messages in flight
             await asyncio.wait(self._settling)
 
-    async def _stalls(self, broker: Broker, session: Session) -> str:
+    async def _stalls(self, broker: Broker, session: ChannelSession) -> str:
         """Return why this consumer is stalled: it receives nothing although its queue holds messages.
 
         The consumer then opens its channel again, and counts as down until a message arrives.
@@ -116,16 +116,16 @@ class Consumer:
         def has_room() -> bool:
             return list(self._settling.values()).count(session) < self._what.prefetch
 
-        reason = await stalled(broker, self._services.clock, self._what.queue, lambda: self._arrivals, has_room, self._well)
+        reason = await stalled(broker, self._services.clock, self._what.queue, lambda: self._arrivals, has_room, self._clear_stall)
         self._stalled = True
         return reason
 
-    def _well(self) -> None:
+    def _clear_stall(self) -> None:
         if self._stalled:
             self._stalled = False
             self._services.health.up(self._what.part, "consuming")
 
-    async def _cancel(self, channel: Channel, tag: str, session: Session) -> None:
+    async def _cancel(self, channel: Channel, tag: str, session: ChannelSession) -> None:
         """Stop consuming while no message is acked.
 
         An ack during `basic.cancel` can make the broker assign this consumer a message that it never sends. The message returns when the channel closes and
@@ -138,22 +138,22 @@ class Consumer:
         finally:
             session.may_ack.set()
 
-    def _accept(self, delivery: Delivery, session: Session, arrivals: Arrivals) -> None:
+    def _accept(self, delivery: Delivery, session: ChannelSession, arrivals: Arrivals) -> None:
         self._arrivals += 1
-        self._well()
-        task = self._services.tasks.create_task(self._own(delivery, session, arrivals, arrivals.share_of(delivery)))
+        self._clear_stall()
+        task = self._services.tasks.create_task(self._run_delivery(delivery, session, arrivals, arrivals.share_of(delivery)))
         self._settling[task] = session
         task.add_done_callback(self._settling.pop)
 
-    async def _own(self, delivery: Delivery, session: Session, arrivals: Arrivals, share: Share) -> None:
+    async def _run_delivery(self, delivery: Delivery, session: ChannelSession, arrivals: Arrivals, share: Share) -> None:
         """Settle the delivery, then release the memory of its body."""
         try:
-            if delivery.unread is None:
+            if delivery.dropped_body is None:
                 state = await self._services.memory.receipts.read(delivery, self._services.codec.read(delivery))
-                tell_unproven(self._what.route, state)
-                await self._runner.own(PlainJob(delivery, state, session, self._handler, self._services.memory, self._services.clock))
+                warn_unproven_headers(self._what.route, state)
+                await self._runner.run(PlainJob(delivery, state, session, self._handler, self._services.memory, self._services.clock))
             else:
                 with structlog.contextvars.bound_contextvars(route=self._what.route):
-                    await self._unread.settle(delivery, delivery.unread, arrivals)
+                    await self._bodyless.settle(delivery, delivery.dropped_body, arrivals)
         finally:
             share.release()

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from worker.core.bodies import is_small, measure, packing_of
-from worker.core.carried import carried
+from worker.core.bodies import compression_of, is_small, measure
+from worker.core.compressed_content import compressed_content_memory
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, Undecodable
-from worker.core.json_codec import MAX_BYTES, weight, weight_of
+from worker.core.json_codec import MAX_BYTES, estimate_body_memory, estimate_memory
 from worker.core.ledger import Ledger, arrival_key
 from worker.core.message import Delivery, Message, identity_of
-from worker.core.outcome import DeadClass, Outcome, Refused, Unsent
+from worker.core.outcome import DeadClass, NotSent, Outcome, Refused
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.threads import within
@@ -26,7 +26,7 @@ MEBIBYTE = 1024 * 1024
 IN_FLIGHT = 64 * MEBIBYTE
 SMALL = MEBIBYTE  # bytes of a body that does not queue behind larger ones
 FREE = 32 * 1024  # bytes of a body that waits for no memory: the concurrency of its route bounds such bodies well enough
-FREE_PACKED = 1024  # bytes of a compressed body that waits for no turn: it unpacks to at most a thousand times as many, in some 3 ms
+FREE_COMPRESSED = 1024  # bytes of a compressed body that waits for no turn: it decompresses to at most a thousand times as many, in some 3 ms
 RECEIPT_LAG = 1.0  # seconds within which the receipt of another replica arrives
 STOPPING = "the worker or its route stops: it waited for memory and was not begun"
 TURNS_BETWEEN = 4  # of the event loop: an answer of /livez takes three
@@ -140,17 +140,17 @@ class Pair:
 class Memory:
     """The memory of all messages.
 
-    `largest`: bytes of the largest body that is read. `in_flight`: bytes of bodies that all consumers may hold together; the waiting queues of `rooms` ordered
-    routes may hold as many again. `receipts`: for messages that wait.
+    `largest`: bytes of the largest body that is read. `in_flight`: bytes of bodies that all consumers may hold together; the waiting queues of all
+    `ordered_routes` together may hold as many again. `receipts`: for messages that wait.
 
     A body counts from before it arrives until its message is settled. The work on bodies counts besides, up to one and a half times `in_flight`. A holder of a
     share of the work waits for nothing else here, so that no wait is for ever. Bodies of at most `FREE` bytes do not count.
     """
 
-    def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, rooms: int = 0) -> None:
+    def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, ordered_routes: int = 0) -> None:
         self.receipts = receipts
         self.largest = largest
-        self.room_bytes = in_flight // max(1, rooms)
+        self.bytes_per_ordered_route = in_flight // max(1, ordered_routes)
         quarter, half = in_flight // 4, in_flight // 2
         self._bodies = Pair(Pool(quarter), Pool(in_flight - quarter), SMALL)
         self._work = Pair(Pool(half), Pool(in_flight), half // 4)
@@ -165,15 +165,15 @@ class Memory:
 
     async def body(self, size: int) -> Share:
         """Room for a body, in turn."""
-        return await told(self._bodies.of(size), size, "room for its body")
+        return await take_share(self._bodies.of(size), size, "room for its body")
 
     def work_now(self, weight: int) -> Share | None:
-        """Room for the work on a body, by its `weight_of`; None when there is none."""
+        """Room for the work on a body, by its `estimate_body_memory`; None when there is none."""
         return self._work.of(weight).take_now(weight)
 
     async def work(self, weight: int) -> Share:
         """Room for the work on a body, in turn."""
-        return await told(self._work.of(weight), weight, "memory to be worked on")
+        return await take_share(self._work.of(weight), weight, "memory to be worked on")
 
     async def turn(self) -> None:
         """Wait until a large body may begin.
@@ -185,8 +185,8 @@ class Memory:
                 await asyncio.sleep(0)
 
     async def turn_for(self, message: Message) -> None:
-        """Wait for a turn if the body may hold the event loop while it is unpacked, even if only to count its values."""
-        if len(message.body) > (FREE_PACKED if message.content_encoding else FREE):
+        """Wait for a turn if the body may hold the event loop while it is decompressed, even if only to count its values."""
+        if len(message.body) > (FREE_COMPRESSED if message.content_encoding else FREE):
             await self.turn()
 
     @asynccontextmanager
@@ -213,7 +213,7 @@ class Memory:
             share.release()
 
 
-async def told(pool: Pool, weight: int, what: str) -> Share:
+async def take_share(pool: Pool, weight: int, what: str) -> Share:
     """Wait for a share, in turn. If the wait takes long, the log says what the message waits for."""
     with waiting_for("memory", what, bytes=weight, before_it=pool.waiting):
         return await pool.take(weight)
@@ -230,7 +230,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
         size, needed = await needs(delivery.message, memory.largest)
     except Undecodable as error:
         return Refused(DeadClass.DECODE, str(error))
-    needed += (inside := carried(delivery))
+    needed += (inside := compressed_content_memory(delivery))
     if size <= FREE and not inside:
         return await run()
     share = memory.work_now(needed)
@@ -238,7 +238,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
         await memory.receipts.leave(delivery)
         share = await (memory.work(needed) if stop is None else race(memory.work(needed), stop.wait()))
     if not isinstance(share, Share):
-        return Unsent(STOPPING, counted=False)
+        return NotSent(STOPPING, counted=False)
     try:
         await memory.turn()
         return await run()
@@ -247,29 +247,29 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
 
 
 def may_wait(delivery: Delivery) -> bool:
-    """Whether a message can have waited for memory: its body is large, or may be once it is unpacked."""
-    return len(delivery.message.body) > FREE or bool(delivery.message.content_encoding) or carried(delivery) > 0
+    """Whether a message can have waited for memory: its body is large, or may be once it is decompressed."""
+    return len(delivery.message.body) > FREE or bool(delivery.message.content_encoding) or compressed_content_memory(delivery) > 0
 
 
 def measured(message: Message, limit: int) -> tuple[int, int]:
     """As `needs`, in the event loop. Raises `Undecodable`; `Oversized` for a compressed body of more than `limit` bytes."""
-    if message.content_encoding and packing_of(message.content_encoding):
+    if message.content_encoding and compression_of(message.content_encoding):
         size, values = measure(message.body, message.content_encoding, limit)
-        return size, weight(size, values)
+        return size, estimate_memory(size, values)
     size = len(message.body)
-    return size, weight_of(message.body) if size > FREE else 0
+    return size, estimate_body_memory(message.body) if size > FREE else 0
 
 
 async def needs(message: Message, largest: int) -> tuple[int, int]:
-    """Return the bytes of the unpacked body, and the bytes of memory that the work on it takes.
+    """Return the bytes of the decompressed body, and the bytes of memory that the work on it takes.
 
-    Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes.
+    Raises `Undecodable` for a compressed body that cannot be decompressed within `largest` bytes.
     """
     return measured(message, largest) if is_small(message) else await within(largest, message.body, partial(measured, message))
 
 
 async def size_of(message: Message, largest: int) -> int:
-    """Return the bytes of the unpacked body. If it cannot be unpacked, return the bytes of the body as it came."""
+    """Return the bytes of the decompressed body. If it cannot be decompressed, return the bytes of the body as it came."""
     try:
         return (await needs(message, largest))[0]
     except Undecodable:

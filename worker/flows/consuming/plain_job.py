@@ -15,10 +15,10 @@ from worker.core.outcome import DeadClass, Outcome, Refused
 from worker.core.ports import Clock
 from worker.core.settlement import Retry, Settlement
 from worker.flows.consuming.copies import without_delay
+from worker.flows.consuming.dropped_body import too_large
 from worker.flows.consuming.memory import Memory, with_memory
 from worker.flows.consuming.runner import Handler
 from worker.flows.consuming.settlement_executor import SettlementExecutor
-from worker.flows.consuming.unread import too_large
 from worker.flows.waiting import race
 from worker.waits import waiting_for
 
@@ -28,7 +28,7 @@ LONGEST_DELAY = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class ChannelSession:
     """The life of one channel. `may_ack`: set while the consumer is not being cancelled. `lost`: the broker delivers the session's messages again."""
 
     number: int
@@ -47,7 +47,7 @@ class PlainJob:
 
     delivery: Delivery
     state: DeliveryState
-    within: Session
+    within: ChannelSession
     handler: Handler
     memory: Memory
     clock: Clock
@@ -65,7 +65,7 @@ class PlainJob:
         return self.within.settler.delays
 
     @property
-    def may_adopt(self) -> bool:
+    def may_join(self) -> bool:
         return self.delivery.redelivered
 
     async def handle(self) -> Outcome:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 
 from worker.core.delivery_state import DeliveryState
-from worker.core.outcome import Done, Outcome, Skipped
+from worker.core.outcome import Continue, Done, Outcome, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
+SUCCESSES: Mapping[type[Outcome], str] = {Done: "done", Skipped: "skipped", Continue: "passed"}
+"""The values of the metric's label `result` for messages that leave the route as they should."""
 
 
 def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState, seconds: float) -> None:
     """Log and count the settlement of a message."""
     what = {"message_id": state.message_id, "attempt": state.attempts + 1, "ms": round(seconds * 1000)}
-    result = type(outcome).__name__.lower()
+    result = SUCCESSES.get(type(outcome), "")
     match settlement:
         case Ack() | Forward():
             event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"

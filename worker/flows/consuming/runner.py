@@ -15,7 +15,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, ChannelLost, EvaluatorUnavailable
 from worker.core.ledger import Ledger
 from worker.core.message import UNREADABLE_HEADERS, Delivery
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused
+from worker.core.outcome import Ambiguous, DeadClass, Done, Outcome, Refused
 from worker.core.ports import Clock
 from worker.core.settlement import Ack, Bury, Settlement, settle
 from worker.core.spans import Span, Value, span
@@ -23,7 +23,7 @@ from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
-from worker.flows.tracing import received, settled, told
+from worker.flows.tracing import received_note, settlement_note, stage_of
 from worker.metrics import Metrics
 from worker.waits import WorkScope
 
@@ -33,7 +33,7 @@ Report = Callable[[Outcome, Settlement, DeliveryState, float], None]
 """Reports the settlement of a message, and the seconds since the worker took the message."""
 WEIGHT_OF_COPY = 3  # times the body: its frames, the bytes that the socket has not taken yet, and the body itself once more
 LONGEST_WORD = 100
-KEPT = 1000  # results whose redelivery never came (another replica had it) are dropped, oldest first
+MAX_ORPHANS = 1000  # results whose redelivery never came (another replica had it) are dropped, oldest first
 
 
 class Job(Protocol):
@@ -59,7 +59,7 @@ class Job(Protocol):
         ...
 
     @property
-    def may_adopt(self) -> bool:
+    def may_join(self) -> bool:
         """Whether a run of an earlier session may belong to this message."""
         ...
 
@@ -120,7 +120,7 @@ class InFlight:
         self._running: dict[Hashable, deque[Execution]] = {}
         self._orphans: deque[Execution] = deque()
 
-    def adopt(self, key: Hashable, session: int) -> Execution | None:
+    def join_execution(self, key: Hashable, session: int) -> Execution | None:
         """Return the execution of an earlier session for the same message, which its redelivered copy then settles. None if there is none."""
         for execution in self._running.get(key, ()):
             if execution.session < session:
@@ -131,7 +131,7 @@ class InFlight:
         return None
 
     def running(self, key: Hashable, session: int) -> bool:
-        """Whether `adopt` would find one."""
+        """Whether `join_execution` would find one."""
         return any(execution.session < session for execution in self._running.get(key, ()))
 
     def start(self, key: Hashable, session: int) -> Execution:
@@ -151,7 +151,7 @@ class InFlight:
         if execution.session != session:
             return
         self._orphans.append(execution)
-        if len(self._orphans) > KEPT:
+        if len(self._orphans) > MAX_ORPHANS:
             self.settled(self._orphans.popleft())
 
 
@@ -169,22 +169,22 @@ class DeliveryRunner:
     tracer: Tracer = NO_TRACE
     answer: Answer = no_answer
 
-    async def own(self, job: Job) -> None:
+    async def run(self, job: Job) -> None:
         """Settle the delivery, even if its handler fails. When its channel is lost, the broker delivers it again."""
         state, started = job.state, self.clock.monotonic()
-        in_hand = self.metrics.in_hand.labels(self.route)
+        in_flight_gauge = self.metrics.in_flight.labels(self.route)
         with (
             WorkScope(self.route, self.metrics, correlation_id=state.correlation_id),
-            span(f"process {self.route}", "consumer", about(self.route, job), state.headers) as traced,
+            span(f"process {self.route}", "consumer", span_attributes(self.route, job), state.headers) as traced,
         ):
-            execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None
-            adopted = execution is not None
+            execution = self.in_flight.join_execution(job.key, job.session) if job.may_join else None
+            joined = execution is not None
             if execution is None:
                 execution = self.in_flight.start(job.key, job.session)
-            in_hand.inc()
-            self.tracer.note(received(self.route, state))
+            in_flight_gauge.inc()
+            self.tracer.note(received_note(self.route, state))
             try:
-                outcome = await (execution.outcome() if adopted else execution.run(handled(job)))
+                outcome = await (execution.outcome() if joined else execution.run(handled(job)))
                 settlement = await self._settled(job, execution, outcome)
                 if not execution.answered:
                     await self.answer(outcome, settlement, job.delivery, state)
@@ -196,28 +196,28 @@ class DeliveryRunner:
                 self._end(job, execution, lost=True)
                 return
             finally:
-                in_hand.dec()
+                in_flight_gauge.dec()
             self._end(job, execution)
             self.report(outcome, settlement, state, self.clock.monotonic() - started)
-            self.tracer.note(settled(self.route, outcome, settlement, state))
-            tell_span(traced, outcome, settlement)
+            self.tracer.note(settlement_note(self.route, outcome, settlement, state))
+            record_outcome(traced, outcome, settlement)
 
     async def _settled(self, job: Job, execution: Execution, outcome: Outcome) -> Settlement:
-        """Return the settlement that was carried out, by this delivery or by the delivery whose run it adopted.
+        """Return the settlement that was carried out, by this delivery or by the delivery whose run it joined.
 
         In the second case only the acknowledgement is missing. Raises `ChannelLost`.
         """
         if execution.settlement is None:
             decided = settle(outcome, attempts=job.state.attempts, doubtful=job.state.doubtful, delays=job.delays)
             decided = await job.due(decided)
-            await self._learn(decided)  # before its dead letter can be replayed
+            await self._update_ledger(decided)  # before its dead letter can be replayed
             async with self.memory.working(0 if isinstance(decided, Ack) else len(job.delivery.message.body), WEIGHT_OF_COPY):
                 execution.settlement = await job.place(outcome, decided)
             if execution.settlement is not decided:
-                await self._learn(execution.settlement)
+                await self._update_ledger(execution.settlement)
         return execution.settlement
 
-    async def _learn(self, settlement: Settlement) -> None:
+    async def _update_ledger(self, settlement: Settlement) -> None:
         if isinstance(settlement, Bury) and settlement.release is not None:
             with suppress(BrokerError):  # without the claim the next message with its key is skipped while the dead letter is there, which can be replayed
                 await self.ledger.claim(settlement.release.key, settlement.release.owner)
@@ -229,7 +229,7 @@ class DeliveryRunner:
             self.in_flight.settled(execution)
 
 
-def about(route: str, job: Job) -> Mapping[str, Value]:
+def span_attributes(route: str, job: Job) -> Mapping[str, Value]:
     """Return the span attributes of a message: ids, names and numbers."""
     state = job.state
     return {
@@ -243,9 +243,9 @@ def about(route: str, job: Job) -> Mapping[str, Value]:
     }
 
 
-def tell_span(traced: Span, outcome: Outcome, settlement: Settlement) -> None:
+def record_outcome(traced: Span, outcome: Outcome, settlement: Settlement) -> None:
     """Write the outcome and the settlement of the message to its span."""
-    event, more = told(outcome, settlement)
+    event, more = stage_of(outcome, settlement)
     record = {"halo.entity": outcome.entity, "halo.record": str(outcome.record)} if isinstance(outcome, Done) and outcome.entity else {}
     traced.set({"halo.outcome": event, "halo.status": more.get("status")} | record)
     if isinstance(settlement, Bury):
@@ -265,10 +265,10 @@ async def handled(job: Job) -> Outcome:
         return unevaluated(error)
     except Exception as error:
         logger.error("message.crashed", message_id=job.state.message_id, error=type(error).__name__, exc_info=error)
-        return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
+        return Ambiguous(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
 
 
-def tell_unproven(route: str, state: DeliveryState) -> None:
+def warn_unproven_headers(route: str, state: DeliveryState) -> None:
     """Warn about the worker's headers that a sender wrote. The worker ignores them, which matters where dead letters are forwarded by hand."""
     if state.unproven:
         reason = "its sender wrote headers that belong to the worker: the worker keeps them as the sender's, and ignores them"

@@ -11,10 +11,10 @@ from worker.core.health import Health
 from worker.core.ports import Clock
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.answering import Answer
+from worker.flows.consuming.dropped_body import BodylessDeliveries
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.report import report
 from worker.flows.consuming.runner import DeliveryRunner, InFlight
-from worker.flows.consuming.unread import UnreadDeliveries
 from worker.metrics import Metrics
 
 
@@ -35,6 +35,6 @@ class ConsumerServices:
         told = partial(report, self.metrics, route)
         return DeliveryRunner(route, self.memory.receipts.ledger, self.memory, self.clock, self.metrics, InFlight(), told, self.tracer, answer)
 
-    def unread(self, route: str, part: str, *, rejectable: bool) -> UnreadDeliveries:
+    def bodyless(self, route: str, part: str, *, rejectable: bool) -> BodylessDeliveries:
         """Return the handling of the deliveries of one route's queue whose bodies were not read."""
-        return UnreadDeliveries(route, part, rejectable, self.memory, self.clock, self.metrics, self.health)
+        return BodylessDeliveries(route, part, rejectable, self.memory, self.clock, self.metrics, self.health)

@@ -22,7 +22,7 @@ from worker.flows.consuming.returning import for_return
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-TOLD_AFTER = 3  # refusals in a row before the route counts as down: some seconds
+DOWN_AFTER = 3  # refusals in a row before the route counts as down: some seconds
 LONGEST_LIST = 1000  # characters of the names of headers that were left out
 
 
@@ -32,15 +32,15 @@ class ReadinessProblem:
 
     health: Health
     part: str
-    told: bool = False
+    reported: bool = False
 
-    def tell(self, reason: str) -> None:
-        self.told = True
+    def report(self, reason: str) -> None:
+        self.reported = True
         self.health.down(self.part, f"a message cannot be settled: {reason}")
 
-    def over(self) -> None:
-        if self.told:
-            self.told = False
+    def clear(self) -> None:
+        if self.reported:
+            self.reported = False
             self.health.up(self.part, "consuming")
 
 
@@ -54,7 +54,7 @@ class SettlementExecutor:
     broker: Broker
     codec: HeaderCodec
     clock: Clock
-    trouble: ReadinessProblem
+    problem: ReadinessProblem
 
     async def place(self, delivery: Delivery, state: DeliveryState, settlement: Settlement) -> Settlement:
         """Publish the copy that the settlement asks for, confirmed. The caller then acks the delivery.
@@ -113,15 +113,15 @@ class SettlementExecutor:
                 if self.broker.lost:
                     raise ChannelLost(str(error)) from error
                 refusals += 1
-                if refusals >= TOLD_AFTER:
-                    self.trouble.tell(str(error))
+                if refusals >= DOWN_AFTER:
+                    self.problem.report(str(error))
                 logger.error("message.stuck", queue=target, reason=str(error), again_in_s=pause)
                 if isinstance(error, Unroutable):
                     await self._declare_again()
                 await self.clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:
-                self.trouble.over()
+                self.problem.clear()
                 return
 
     async def _declare_again(self) -> None:
@@ -135,14 +135,14 @@ class SettlementExecutor:
 def instead(settlement: Settlement, state: DeliveryState, error: Unpublishable) -> Bury:
     """Return the burial of a message whose copy no broker accepts."""
     match settlement:
-        case Retry(_, attempts, doubtful, reason, marks, release=release):
+        case Retry(_, attempts, doubtful, reason, state_updates, release=release):
             return Bury(
                 DeadClass.DECODE,
                 f"it cannot be tried again, since {error}; it was to be tried again because {reason}",
                 None,
                 attempts,
                 doubtful,
-                marks,
+                state_updates,
                 release,
             )
         case Bury():

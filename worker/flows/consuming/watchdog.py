@@ -11,10 +11,10 @@ LOOK_EVERY = 10.0  # seconds; a broker that is alive delivers a ready message at
 LEAST_OFTEN = 6  # times as long, for a queue that stays empty
 
 
-async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[], int], has_room: Callable[[], bool], well: Callable[[], None]) -> str:
+async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[], int], has_room: Callable[[], bool], on_healthy: Callable[[], None]) -> str:
     """Return the reason when the consumer is stalled at two checks in a row. Raises `BrokerError`.
 
-    `arrivals` counts its deliveries; the worker calls `well` when the consumer is not stalled. The worker asks the broker only when no delivery came, and less
+    `arrivals` counts its deliveries; the worker calls `on_healthy` when the consumer is not stalled. The worker asks the broker only when no delivery came, and less
     and less often as long as the queue is empty. Hundreds of idle routes would cost much otherwise.
     """
     suspicion, patience = None, 1
@@ -27,7 +27,7 @@ async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[
         depth = None if came else await broker.queue_depth(queue)
         if not depth or arrivals() != before:
             suspicion, patience = None, 1 if came else min(LEAST_OFTEN, patience + 1)
-            well()
+            on_healthy()
         elif suspicion == before:
             return f"{depth} message{'' if depth == 1 else 's'} ready in {queue}, and the broker delivers none to this consumer"
         else:

@@ -16,7 +16,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ConfigError, Problem, Undecodable
 from worker.core.header_codec import HeaderCodec, state_of
 from worker.core.header_fields import moment
-from worker.core.message import Message, Unread, digest
+from worker.core.message import DroppedBody, Message, digest
 from worker.core.outcome import DeadClass
 from worker.core.suggest import choices
 from worker.flows.running.run_message import run_queue
@@ -103,9 +103,9 @@ class Letter:
         return None if self.at is None else max(0, round(now - self.at.timestamp()))
 
 
-def letter_of(dead_queue: DeadQueue, message: Message, codec: HeaderCodec, unread: Unread | None = None) -> Letter:
-    """Read the headers. A value of the wrong type in one of the worker's headers counts as absent. `unread`: of a body that was not read."""
-    size, content_digest = (len(message.body), digest(message.body)) if unread is None else (unread.size, unread.digest)
+def letter_of(dead_queue: DeadQueue, message: Message, codec: HeaderCodec, dropped: DroppedBody | None = None) -> Letter:
+    """Read the headers. A value of the wrong type in one of the worker's headers counts as absent. `dropped`: of a body that was not read."""
+    size, content_digest = (len(message.body), digest(message.body)) if dropped is None else (dropped.size, dropped.digest)
     state = delivery_state(dead_queue, message, codec, content_digest)
     broker_death = last_death(dead_queue, message.headers) if state.death is None else {}
     dead_class, reason = class_and_reason(dead_queue, state, broker_death, size)
@@ -120,7 +120,7 @@ def letter_of(dead_queue: DeadQueue, message: Message, codec: HeaderCodec, unrea
         at,
         fingerprint,
         state,
-        0 if unread is None else size,
+        0 if dropped is None else size,
     )
 
 
@@ -132,10 +132,10 @@ def delivery_state(dead_queue: DeadQueue, message: Message, codec: HeaderCodec, 
     """
     home = dead_queue.home or dead_queue.name
     death = last_death(dead_queue, message.headers)
-    believed = codec.is_proven(message, home, content_digest) or not death
+    trusted = codec.is_proven(message, home, content_digest) or not death
     keys = death.get("routing-keys")
     origin = {"exchange": str(death.get("exchange", "")), "routing_key": str(keys[0]) if isinstance(keys, list) and keys else home}
-    return state_of(message, content_digest, origin, believed=believed)
+    return state_of(message, content_digest, origin, trusted=trusted)
 
 
 def class_and_reason(dead_queue: DeadQueue, state: DeliveryState, death: Mapping[str, Any], size: int) -> tuple[str, str]:

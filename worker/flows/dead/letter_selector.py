@@ -82,7 +82,7 @@ class LetterSelector:
     async def offer(self, dead_queue: DeadQueue, delivery: Delivery) -> None:
         """Read one letter; call it for all letters in queue order."""
         message = delivery.message
-        letter = letter_of(dead_queue, message, self.codec, delivery.unread)
+        letter = letter_of(dead_queue, message, self.codec, delivery.dropped_body)
         self.ids.append(letter.id)
         if letter.state.edited:
             self.superseded.add(letter.state.edited)

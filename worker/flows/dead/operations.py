@@ -127,7 +127,7 @@ async def _settle_queue(
 ) -> None:
     async with aclosing(scan.deliveries()) as deliveries:
         async for delivery in deliveries:
-            letter = letter_of(dead_queue, delivery.message, codec, delivery.unread)
+            letter = letter_of(dead_queue, delivery.message, codec, delivery.dropped_body)
             if not wanted[letter.fingerprint]:
                 continue
             result = await settle(letter, delivery.message)

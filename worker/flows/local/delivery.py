@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from worker.core.ledger import Claim, Key
-from worker.core.message import Message, Unread, digest_of
+from worker.core.message import DroppedBody, Message, digest_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class LocalDelivery:
     routed: str = ""
     redelivered: bool = False
     offset: int | None = None
-    unread: Unread | None = None
+    dropped_body: DroppedBody | None = None
 
     @property
     def routing_key(self) -> str:
@@ -27,7 +27,7 @@ class LocalDelivery:
 
     @property
     def digest(self) -> bytes:
-        return digest_of(self.message, self.unread)
+        return digest_of(self.message, self.dropped_body)
 
     async def ack(self) -> None:
         """Do nothing: no broker holds the message."""

@@ -45,7 +45,7 @@ class LocalJob:
     delays: tuple[float, ...]
     settlement: Settlement = field(default_factory=Ack, init=False)
     session: int = 0
-    may_adopt: bool = False
+    may_join: bool = False
 
     @property
     def key(self) -> Hashable:
@@ -94,11 +94,11 @@ class RunFollower:
             step = step_of(delivery, run.runbook)
             self.waits_for = f"an answer in step {step!r}"
 
-            def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float, step: str = step) -> None:
+            def on_settled(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float, step: str = step) -> None:
                 self.on_step(step, outcome, settlement, seconds)
 
             job = LocalJob(handler, delivery, codec.read(delivery), runbook.delays)
-            await DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), self.clock, metrics, InFlight(), tell).own(job)
+            await DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), self.clock, metrics, InFlight(), on_settled).run(job)
             started = [LocalDelivery(message, queue) for message, queue in self.broker.waiting]
             self.broker.waiting.clear()
             match job.settlement:

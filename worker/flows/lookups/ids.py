@@ -16,7 +16,7 @@ from worker.catalogue.operation import Operation, unsearchable
 from worker.core.errors import LookupUnanswered
 from worker.core.lookups import Lookup, LookupAnswer
 from worker.core.ports import Clock, Halo
-from worker.flows.lookups.rows import MOST_PAGES, RowsUnread, TooManyRows, matching_rows, row_test
+from worker.flows.lookups.rows import MAX_PAGES, RowsUnavailable, TooManyRows, matching_rows, row_test
 
 HIT_TTL: Final = 600.0  # seconds
 MISS_TTL: Final = 60.0
@@ -113,10 +113,10 @@ class HaloIds:
             found = await matching_rows(self._halo, search.operation, {}, search.query, search.wanted)
         except RequestError as error:
             return ListedRows((), at, str(error))
-        if isinstance(found, RowsUnread):
+        if isinstance(found, RowsUnavailable):
             raise LookupUnanswered(entity, found.exchange)
         if isinstance(found, TooManyRows):
-            return ListedRows((), at, f"more than {MOST_PAGES} pages of {entity} may hold the record: give more members")
+            return ListedRows((), at, f"more than {MAX_PAGES} pages of {entity} may hold the record: give more members")
         if not found.rows and not found.complete:
             return ListedRows((), at, f"Halo counts {found.count} rows of {entity} but gives {found.read}")
         return ListedRows(tuple(needed_members(row, search) for row in found.rows), at)

@@ -13,7 +13,7 @@ from worker.core.exact_numbers import whole
 from worker.core.exchange import Exchange, Priority
 from worker.core.ports import Halo
 
-MOST_PAGES = 10
+MAX_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class TooManyRows:
 
 
 @dataclass(frozen=True, slots=True)
-class RowsUnread:
+class RowsUnavailable:
     """Halo did not answer with a list."""
 
     exchange: Exchange
@@ -51,7 +51,7 @@ async def matching_rows(
     *,
     priority: Priority = Priority.WRITE,
     timeout: float | None = None,  # noqa: ASYNC109 - part of the requests
-) -> MatchingRows | TooManyRows | RowsUnread:
+) -> MatchingRows | TooManyRows | RowsUnavailable:
     """Return the rows that have the members of `wanted`; all rows if it is empty.
 
     `timeout`: seconds for each request; None: the client's. Raises `RequestError`.
@@ -59,12 +59,12 @@ async def matching_rows(
     matches: list[dict[str, Any]] = []
     has_members = row_test(wanted)
     read, before = 0, None
-    for page in range(1, MOST_PAGES + 1):
+    for page in range(1, MAX_PAGES + 1):
         more = paging(operation, page)
         exchange = await halo.send(build_request(operation, path, {**query, **more}, timeout=timeout), priority=priority)
         found = rows_of(exchange.body, operation.listing) if exchange.ok else None
         if found is None:
-            return RowsUnread(exchange)
+            return RowsUnavailable(exchange)
         rows, count = found
         if rows == before:  # Halo ignores paging here
             return MatchingRows(matches, read, count)

@@ -74,7 +74,7 @@ class OrderedConsumer:
         self._metrics = services.metrics
         self._health = services.health
         self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, services, services.runner(route.name, answer))
-        self._unread = services.unread(route.name, self._part, rejectable=route.declare)
+        self._bodyless = services.bodyless(route.name, self._part, rejectable=route.declare)
         self._session = 0
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
@@ -164,7 +164,7 @@ class OrderedConsumer:
         """Return an intake whose numbers begin above the waiting queue's and above the clock: no finished message may come again with a higher number."""
         last = lanes.newest
         sequence = max(0 if last is None else last[0], int(self._clock.now() * 1e9))
-        return Intake(self._deps, broker, runner.settler, lanes, self._unread, sequence, most=self._most, ready=runner.changed)
+        return Intake(self._deps, broker, runner.settler, lanes, self._bodyless, sequence, most=self._most, ready=runner.changed)
 
     async def _report(self, lanes: Lanes[WaitingMessage], intake: Intake) -> None:
         """Report the state of the lanes, and let the intake check for room."""

@@ -10,11 +10,11 @@ from typing import Any
 from worker.core.errors import ChannelLost
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel
-from worker.flows.consuming.arrivals import Arrivals, Parked
+from worker.flows.consuming.arrivals import Arrivals, ReservedBody
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
+from worker.flows.consuming.dropped_body import BodylessDeliveries
 from worker.flows.consuming.memory import FREE, Share, size_of
 from worker.flows.consuming.settlement_executor import SettlementExecutor
-from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage
@@ -65,7 +65,7 @@ class Intake:
         broker: Broker,
         settler: SettlementExecutor,
         lanes: Lanes[WaitingMessage],
-        unread: UnreadDeliveries,
+        bodyless: BodylessDeliveries,
         sequence: int,
         *,
         most: int,
@@ -77,7 +77,7 @@ class Intake:
         self._broker = broker
         self._settler = settler
         self._lanes = lanes
-        self._unread = unread
+        self._bodyless = bodyless
         self._sequence = Sequence(sequence)
         self._recent = RecentCopies(lanes.last(INTAKE_PREFETCH), INTAKE_PREFETCH)
         self._most = most
@@ -85,12 +85,12 @@ class Intake:
         self._has_capacity = asyncio.Event()
         self._one_by_one = 0
         self._returned = ReturnedMessages()
-        self._alone: Parked | None = None
+        self._alone: ReservedBody | None = None
         self.changed()
 
     def changed(self) -> None:
         """Check for room: the lanes became longer or shorter."""
-        if len(self._lanes) < self._most and self._lanes.size < self._memory.room_bytes:
+        if len(self._lanes) < self._most and self._lanes.size < self._memory.bytes_per_ordered_route:
             self._has_capacity.set()
         else:
             self._has_capacity.clear()
@@ -154,19 +154,19 @@ class Intake:
             ahead.settled(len(delivery.message.body))
             await delivery.give_back()
             return True
-        if delivery.unread is None:
+        if delivery.dropped_body is None:
             await self._begin(delivery, moves, unbegun=self._returned.take(delivery))
             self._one_by_one = max(0, self._one_by_one - 1)
             return True
-        if delivery.unread.size > self._memory.largest:
+        if delivery.dropped_body.size > self._memory.largest:
             await moves.drain()
-            if self._unread.is_buried_as_copy(delivery):
-                share = await race(self._memory.body(delivery.unread.size), arrivals.ending.wait())
-                self._set_alone(Parked(delivery.message.message_id, delivery.unread.size, share) if isinstance(share, Share) else None)
+            if self._bodyless.is_buried_as_copy(delivery):
+                share = await race(self._memory.body(delivery.dropped_body.size), arrivals.ending.wait())
+                self._set_alone(ReservedBody(delivery.message.message_id, delivery.dropped_body.size, share) if isinstance(share, Share) else None)
                 self._returned.add(delivery)
                 self._one_by_one = ONE_BY_ONE_COUNT
                 return False
-            return await self._unread.refuse(delivery, delivery.unread, arrivals)
+            return await self._bodyless.refuse(delivery, delivery.dropped_body, arrivals)
         self._returned.add(delivery)
         self._one_by_one = ONE_BY_ONE_COUNT
         return False
@@ -185,7 +185,7 @@ class Intake:
             await moves.drain()
         self._set_alone(None)  # it was this message, or it has not come again although it was in front
 
-    def _set_alone(self, alone: Parked | None) -> None:
+    def _set_alone(self, alone: ReservedBody | None) -> None:
         if self._alone is not None:
             self._alone.share.release()
         self._alone = alone

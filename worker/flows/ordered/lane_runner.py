@@ -13,7 +13,7 @@ from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.message import identity_of
-from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
+from worker.core.outcome import DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.ports import Broker, Evaluator
 from worker.core.settlement import Retry, Settlement
 from worker.core.topology import WORK_LIMIT, order_queue
@@ -27,10 +27,10 @@ from worker.flows.ordered.lanes import LaneEntry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, state_at_the_end
 from worker.flows.waiting import race
 from worker.flows.writes.publisher import refused_unless_left_out
-from worker.state.claim_index import KEPT
+from worker.state.claim_index import CLAIM_LIFETIME
 
 logger = structlog.get_logger()
-CLAIM_MEMORY = KEPT / 2  # seconds for which every replica remembers a claim
+CLAIM_MEMORY = CLAIM_LIFETIME / 2  # seconds for which every replica remembers a claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class LaneRunner:
         if item.redelivered and not self._deps.runner.in_flight.running(job.key, self._session):
             await self._count(entry, item, state)
         else:
-            await self._deps.runner.own(job)
+            await self._deps.runner.run(job)
 
     def finish(self, entry: LaneEntry[WaitingMessage]) -> None:
         self._lanes.finish(entry)
@@ -133,7 +133,7 @@ class LaneRunner:
 
     async def _postpone(self, entry: LaneEntry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
         now = self._deps.services.clock.now()
-        wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
+        wait = outcome.after if isinstance(outcome, NotSent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0
         state = replace(retried(state, settlement), order=OrderStamp(item.stamp.sequence, int(now), due))
         self._lanes.postpone(entry, progress(state), due)
@@ -191,7 +191,7 @@ class OrderedJob:
         return self.lanes.delays
 
     @property
-    def may_adopt(self) -> bool:
+    def may_join(self) -> bool:
         return True
 
     async def handle(self) -> Outcome:

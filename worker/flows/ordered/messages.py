@@ -10,7 +10,7 @@ from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.header_codec import HeaderCodec
-from worker.core.message import Delivery, Message, Unread
+from worker.core.message import Delivery, DroppedBody, Message
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.flows.evaluating import once_evaluated
@@ -56,8 +56,8 @@ class WaitingMessage:
         return self.stamp.sequence, self.message.message_id
 
     @property
-    def unread(self) -> Unread | None:
-        return self.delivery.unread
+    def dropped_body(self) -> DroppedBody | None:
+        return self.delivery.dropped_body
 
     @property
     def digest(self) -> bytes:

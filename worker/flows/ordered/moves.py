@@ -20,7 +20,7 @@ from worker.core.ports import Channel
 from worker.core.settlement import Bury
 from worker.core.topology import order_queue
 from worker.flows.consuming.report import report
-from worker.flows.consuming.runner import tell_unproven
+from worker.flows.consuming.runner import warn_unproven_headers
 from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import LaneEntry, Lanes
@@ -96,7 +96,7 @@ class Moves:
         self._begin(self._ack())
 
     def add(self, delivery: Delivery, *, size: int, unbegun: bool) -> None:
-        """Begin to move a message. `size`: bytes of its unpacked body. `unbegun`: no worker can have begun it."""
+        """Begin to move a message. `size`: bytes of its decompressed body. `unbegun`: no worker can have begun it."""
         before = self._moves[-1] if self._moves else None
         self._moves.append(Move(delivery))
         self._begin(self._move(self._moves[-1], before, size=size, unbegun=unbegun))
@@ -134,7 +134,7 @@ class Moves:
     async def _move(self, move: Move, before: Move | None, *, size: int, unbegun: bool) -> None:
         deps, delivery = self._deps, move.delivery
         state = deps.services.codec.read(delivery)
-        tell_unproven(self._route.name, state)
+        warn_unproven_headers(self._route.name, state)
         if unbegun:
             state = replace(state, redelivered=False)
         async with deps.services.memory.working(size, WEIGHT_OF_BYTE):

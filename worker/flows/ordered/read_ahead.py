@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker.core.message import Announced
-from worker.flows.consuming.arrivals import Parked
+from worker.flows.consuming.arrivals import ReservedBody
 
 MAX_READ_AHEAD = 4 * 1024 * 1024  # bytes
 
@@ -14,7 +14,7 @@ class ReadAhead:
     `alone`: memory for a message that is too large and that the broker must not dead-letter. The message comes again with its body, and is buried as a copy.
     """
 
-    def __init__(self, largest: int, alone: Parked | None = None) -> None:
+    def __init__(self, largest: int, alone: ReservedBody | None = None) -> None:
         self._largest = largest
         self._alone = alone
         self._size = 0

@@ -17,8 +17,8 @@ from worker.core.header_fields import ORDER
 from worker.core.message import Delivery, Message, memory_of, up_to
 from worker.core.ports import Channel
 from worker.core.topology import order_queue
+from worker.flows.consuming.dropped_body import REMEDY, too_large
 from worker.flows.consuming.plain_job import SUSPECT
-from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes, MessageKeys
 from worker.flows.ordered.messages import WaitingMessage, keys_of, state_at_the_end, waiting_message
@@ -60,7 +60,7 @@ class WaitingQueue:
         self._surplus: asyncio.Queue[Delivery] = asyncio.Queue()
         self._arrivals: deque[WaitingMessage] = deque()
         self._more, self._none = asyncio.Event(), asyncio.Event()
-        self._unread = 0
+        self._too_large = 0
 
     async def load(self) -> None:
         """Take in all messages. Raises `BrokerError`.
@@ -90,8 +90,8 @@ class WaitingQueue:
                 lost = await race(self._some.wait(), self._channel.wait_closed())
                 if isinstance(lost, str):
                     raise ChannelLost(lost)
-        if self._unread:
-            raise ChannelLost(f"{self._unread} messages in {self._queue} are too large to be read, so that nothing can be kept in order with them: {REMEDY}")
+        if self._too_large:
+            raise ChannelLost(f"{self._too_large} messages in {self._queue} are too large to be read, so that nothing can be kept in order with them: {REMEDY}")
         if not self._loaded.is_set():
             logger.error(
                 "order.overfull", route=self._route.name, queue=self._queue, reason="it holds more messages than its limit; ordering is no longer guaranteed"
@@ -139,9 +139,9 @@ class WaitingQueue:
     def _arrive(self, delivery: Delivery) -> None:
         self._arrived += 1
         self._some.set()
-        if delivery.unread is not None:  # it stays unacknowledged: this queue has no dead-letter target
-            self._unread += ORDER_SEQUENCE in delivery.message.headers  # a worker moved it before the limit was lowered: its key cannot be computed
-            reason = f"{too_large(delivery.unread.size, self._largest)}, and stays in {self._queue}: {REMEDY}"
+        if delivery.dropped_body is not None:  # it stays unacknowledged: this queue has no dead-letter target
+            self._too_large += ORDER_SEQUENCE in delivery.message.headers  # a worker moved it before the limit was lowered: its key cannot be computed
+            reason = f"{too_large(delivery.dropped_body.size, self._largest)}, and stays in {self._queue}: {REMEDY}"
             logger.error("order.unreadable", route=self._route.name, message_id=delivery.message.message_id, reason=reason)
             return
         item = waiting_message(delivery, self._route.queue, self._codec)

@@ -19,7 +19,7 @@ from worker.changes.records import content_hash, updated_at
 from worker.changes.scan import Scan, ScanStep, SeenRows
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.polling.completing import Completer
 from worker.flows.polling.details import MAX_FAILED_POLLS, DetailsFailed, DetailsStopped, fetch_all
@@ -105,7 +105,7 @@ class Backfiller:
         scan = Scan(reader, self._route.key, window, ordered=ordered, pause=pause, ignore=self._route.ignore)
         async for step in scan.steps(position, SeenRows()):
             if step.failure is not None:
-                if step.failure.fate is Fate.NOT_SENT and not step.failure.down:
+                if step.failure.result is RequestResult.NOT_SENT and not step.failure.down:
                     return  # the worker stops, and the next turn reads this page
                 raise BackfillFailed(step.failure.reason)
             ahead = step.position.state == "forwards"  # after a full last page the scan looks for more, and then reads this page again

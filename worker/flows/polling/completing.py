@@ -17,7 +17,7 @@ from worker.core.ports import Evaluator, Reader
 from worker.flows.polling.details import Unfetched, fetch_record, unfetched
 from worker.flows.polling.events import bindings_of
 from worker.flows.polling.lists import read_list
-from worker.flows.requests import evaluated
+from worker.flows.requests import evaluated_request
 
 
 class Completer:
@@ -52,7 +52,7 @@ class Completer:
     async def _included(self, member: str, include: Include, change: Change) -> list[dict[str, Any]] | Unfetched:
         what = f"its `{member}`"
         try:
-            parameters = await evaluated(include.request, change.record, bindings_of(self._route, change), self._evaluator)
+            parameters = await evaluated_request(include.request, change.record, bindings_of(self._route, change), self._evaluator)
             request = build_request(include.operation, parameters["path"], parameters["query"])
         except (ExpressionError, RequestError) as error:
             return Unfetched(change, DeadClass.TRANSFORM, f"{what} cannot be asked for: {error}")

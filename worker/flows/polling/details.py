@@ -11,7 +11,7 @@ from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
 from worker.changes.detect import Change
 from worker.core.errors import WorkerError
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.outcome import DeadClass
 from worker.core.ports import Reader
 
@@ -98,18 +98,18 @@ def gave_up(failures: Sequence[Unfetched], *, succeeded: bool) -> str:
 
 
 def unfetched(change: Change, exchange: Exchange, what: str = "its details") -> Unfetched:
-    """Return the failure that an exchange without a record means. Total over the fates. Raises `DetailsStopped`."""
+    """Return the failure that an exchange without a record means. Total over the results of requests. Raises `DetailsStopped`."""
     status, reason = exchange.status, f"{what}: {exchange.reason}"
-    match exchange.fate:
-        case Fate.NOT_SENT if not exchange.down:
+    match exchange.result:
+        case RequestResult.NOT_SENT if not exchange.down:
             raise DetailsStopped(exchange.reason)
-        case Fate.AUTH:
+        case RequestResult.AUTH:
             return Unfetched(change, DeadClass.AUTH, reason, status)
-        case Fate.REJECTED:
+        case RequestResult.REJECTED:
             return Unfetched(change, DeadClass.REJECTED, reason, status)
-        case Fate.DONE:
+        case RequestResult.DONE:
             return Unfetched(change, DeadClass.REJECTED, f"{what}: Halo answers no record", status)
-        case Fate.DONE_UNREAD if exchange.oversized:
+        case RequestResult.DONE_UNREAD if exchange.oversized:
             return Unfetched(change, DeadClass.REJECTED, reason, status)
-        case Fate.NOT_SENT | Fate.THROTTLED | Fate.AMBIGUOUS | Fate.DONE_UNREAD:
+        case RequestResult.NOT_SENT | RequestResult.THROTTLED | RequestResult.AMBIGUOUS | RequestResult.DONE_UNREAD:
             return Unfetched(change, DeadClass.RETRIES_EXHAUSTED, reason, status, lasting=False)

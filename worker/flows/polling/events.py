@@ -14,7 +14,7 @@ from worker.config.routes import Subscriber
 from worker.core.delivery_state import Death
 from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError
-from worker.core.header_fields import DEATH, written
+from worker.core.header_fields import DEATH, write_fields
 from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
@@ -100,7 +100,7 @@ def deletion(route: Subscriber, key: str, previous: str) -> Change:
 
 def parked_headers(reason: str, dead_class: DeadClass, route: str, at: datetime, status: int | None = None) -> Mapping[str, Any]:
     """Return the headers of a record that could not become an event."""
-    return written(DEATH, Death(dead_class.value, reason, status, 1, route, at))
+    return write_fields(DEATH, Death(dead_class.value, reason, status, 1, route, at))
 
 
 def unrouted_headers(exchange: str, routing_key: str, route: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:

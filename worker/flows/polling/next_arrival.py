@@ -22,6 +22,6 @@ async def next_arrival(
     max_wait: float,
 ) -> Delivery | str | bool | None:
     """Return the delivery with the baton. A text: why the channel delivers none. True: `stop` is set. None: no baton came within `max_wait` seconds."""
-    stalls = stalled(broker, clock, state_queue(name), arrivals=int, has_room=lambda: True, well=lambda: None)
+    stalls = stalled(broker, clock, state_queue(name), arrivals=int, has_room=lambda: True, on_healthy=lambda: None)
     arrived: Delivery | str | bool | None = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=max_wait)
     return arrived

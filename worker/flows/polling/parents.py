@@ -26,7 +26,7 @@ from worker.flows.polling.emit import Emitter
 from worker.flows.polling.lists import WholeList, read_list
 from worker.flows.polling.processing import Parent, RowProcessor
 from worker.flows.polling.turn import Turn
-from worker.flows.requests import evaluated
+from worker.flows.requests import evaluated_request
 
 PREFIX = "\x1d"  # begins the known key of a parent, which no record of Halo's begins with
 UNREAD = "?"  # begins the content of a parent that the first scan of `start: now` has stored without reading its children
@@ -138,7 +138,7 @@ class ParentProcessor:
         what = "its children"
         bindings = {"route": self._route.name, "client": self._route.client, "parent": change.record}
         try:
-            parameters = await evaluated(self._route.request, {}, bindings, self._evaluator)
+            parameters = await evaluated_request(self._route.request, {}, bindings, self._evaluator)
             request = build_request(self._route.operation, parameters["path"], parameters["query"])
         except (ExpressionError, RequestError) as error:
             return Unfetched(change, DeadClass.TRANSFORM, f"{what} cannot be asked for: {error}")

@@ -19,7 +19,7 @@ from worker.changes.scan import Scan, ScanStep, SeenRows
 from worker.config.compiled import Parents
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError
-from worker.core.exchange import Exchange, Fate
+from worker.core.exchange import Exchange, RequestResult
 from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.answer_cache import AnswerCache, CachingReader
@@ -31,7 +31,7 @@ from worker.flows.polling.plan import after_scan, plan_scan, resume_scan, suspen
 from worker.flows.polling.processing import TOMBSTONE, RowProcessor, TooManyRecords
 from worker.flows.polling.report_scan import PATH, ReportScan
 from worker.flows.polling.turn import Turn, TurnResult
-from worker.flows.requests import evaluated, subscriber_request
+from worker.flows.requests import evaluated_request, subscriber_request
 from worker.metrics import Metrics
 from worker.state.baton import Baton
 from worker.state.record_index import RecordIndex
@@ -121,7 +121,7 @@ class Poller:
     async def _scan_parents(self, turn: Turn, parents: Parents, pause: Callable[[], bool]) -> None:
         """Process each page of parents before the next one is read: its children cost up to 100 requests."""
         bindings = {"route": self._route.name, "client": self._route.client}
-        parameters = await evaluated(parents.request, {}, bindings, self._evaluator)
+        parameters = await evaluated_request(parents.request, {}, bindings, self._evaluator)
         request = build_request(parents.operation, parameters["path"], parameters["query"])
         sharing = CachingReader(self._route.name, self._route.client, self._reader, self._shared, begun=turn.baton.scan is not None)
         reader = PageReader(sharing, request, parents.operation.listing, self._read_logger(turn, request.path))
@@ -220,7 +220,7 @@ class Poller:
 
 def is_stopping(exchange: Exchange) -> bool:
     """Return whether the client dropped the request because the worker stops."""
-    return exchange.fate is Fate.NOT_SENT and not exchange.down
+    return exchange.result is RequestResult.NOT_SENT and not exchange.down
 
 
 def held_steps(route: Subscriber) -> int:

@@ -20,7 +20,7 @@ from worker.changes.records import record_key
 from worker.changes.scan import ScanStep, SeenRows
 from worker.config.compiled import Report
 from worker.config.statements import MAX_ROWS
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
 from worker.core.ports import Reader
 
 PATH = "/Report"
@@ -156,4 +156,4 @@ def rows_of_report(exchange: Exchange) -> Page | PageFailed:
 
 
 def page_failure(exchange: Exchange, reason: str) -> PageFailed:
-    return PageFailed(replace(exchange, fate=Fate.REJECTED, reason=reason))
+    return PageFailed(replace(exchange, result=RequestResult.REJECTED, reason=reason))

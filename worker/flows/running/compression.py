@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from worker.core.errors import Undecodable
-from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode, weight_of
+from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode, estimate_body_memory
 from worker.threads import in_thread_if_large
 
 FASTEST_LEVEL = 1  # the level of zlib
@@ -44,7 +44,7 @@ async def compress_and_weigh_in_thread(value: Any) -> tuple[str, int]:
 
 
 def _compress(body: bytes) -> tuple[str, int]:
-    return b64encode(zlib.compress(body, FASTEST_LEVEL)).decode(), weight_of(body)
+    return b64encode(zlib.compress(body, FASTEST_LEVEL)).decode(), estimate_body_memory(body)
 
 
 def decompress(text: str) -> Any:
@@ -72,6 +72,6 @@ def _decompress(text: str) -> bytes:
 def _cached(text: str) -> Any:
     body = _decompress(text)
     value = decode(body, max_depth=MAX_VALUE_DEPTH)
-    if weight_of(body) > MAX_CACHED_WEIGHT:
+    if estimate_body_memory(body) > MAX_CACHED_WEIGHT:
         raise Uncached(value)
     return value

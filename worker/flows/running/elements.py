@@ -1,4 +1,4 @@
-"""The list of an iteration inside the run's message: packed, and without the part that is done."""
+"""The list of an iteration inside the run's message: compressed, and without the part that is done."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from worker.core.errors import Undecodable
 from worker.core.json_codec import WEIGHT_OF_BYTE
 from worker.flows.running.compression import compress_and_weigh, compress_and_weigh_in_thread, decompress
 
-CHUNK_ELEMENTS = 64  # elements in one chunk: the part that is unpacked for one element
-BYTES_BETWEEN_PAUSES = 256 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes some milliseconds
+CHUNK_ELEMENTS = 64  # elements in one chunk: the part that is decompressed for one element
+BYTES_BETWEEN_PAUSES = 256 * 1024  # bytes of memory that the chunks between two pauses take decompressed: to compress them takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class ElementList:
     """`count` elements in `chunks`, each the base64 text of 64 elements as compressed JSON; `dropped`: how many chunks before them are done.
-    `weighs`: bytes of memory that the heaviest chunk of the list takes unpacked.
+    `weighs`: bytes of memory that the heaviest chunk of the list takes decompressed.
 
     The message of a run holds the whole rest of the list, and each step of each element copies it.
     """

@@ -14,7 +14,7 @@ from worker.core.errors import ExpressionError
 from worker.core.lanes import LanePart, RunBroker
 from worker.core.ledger import Ledger, visit_key
 from worker.core.message import Message
-from worker.core.outcome import ARROW, DeadClass, Done, Outcome, Passed, Refused, Skipped
+from worker.core.outcome import ARROW, Continue, DeadClass, Done, Outcome, Refused, Skipped
 from worker.core.ports import Evaluator
 from worker.core.topology import lanes_queue
 from worker.flows.running.elements import ElementList
@@ -89,13 +89,13 @@ class Iterator:
         first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(await lane_items(items, lanes))]
         for lane in others:  # a copy of this step publishes them again: the claims of their first visits identify the copies
             await self._broker.publish(lane, routing_key=self._queue)
-        return Passed(first, self._queue, f"{step.name}: {len(items)} elements in {lanes} lanes")
+        return Continue(first, self._queue, f"{step.name}: {len(items)} elements in {lanes} lanes")
 
     def _lane(self, run: Run, lane: int, lanes: int, items: ElementList, results: Mapping[str, list[Any]]) -> Message:
         each = Iteration(items, lane=lane, lanes=lanes, origin=run.id, visit=run.visit, results=results)
         return replace(run, id=f"{run.id}.{run.visit}.{lane}", visit=0, each=each).message()
 
-    async def _element(self, run: Run, step: Step, each: ForEach, iteration: Iteration) -> Passed:
+    async def _element(self, run: Run, step: Step, each: ForEach, iteration: Iteration) -> Continue:
         run = await run.at_rest()
         item = await in_thread_if_large(iteration.items.bytes, iteration.element)
         element = Run(
@@ -110,7 +110,7 @@ class Iterator:
             depth=run.depth,
             callers=(*run.callers, waiting_caller(run, step)),
         )
-        return Passed(element.message(), self._queue, f"{step.name}{ARROW}{each.first}, element {iteration.index}")
+        return Continue(element.message(), self._queue, f"{step.name}{ARROW}{each.first}, element {iteration.index}")
 
     async def _result(self, run: Run, each: ForEach, ended: ChildResult) -> tuple[Mapping[str, Any], RunFailure | None]:
         """Return the value that the element adds to each variable of `into`, or why the element failed."""

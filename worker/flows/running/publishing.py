@@ -12,7 +12,7 @@ from worker.core.errors import BrokerError, ExpressionError, PublishDoubtful, Pu
 from worker.core.header_fields import MAX_COUNT
 from worker.core.json_codec import encode
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
+from worker.core.outcome import Ambiguous, DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.ports import Clock, Evaluator, Publishing
 from worker.flows.running.run_message import Run, run_id_of
 
@@ -40,11 +40,11 @@ async def publish(publication: Publication, run: Run, values: Values, broker: Pu
     except Unpublishable as error:
         return Refused(DeadClass.REJECTED, str(error))
     except PublishRefused as error:
-        return Unsent(str(error))
+        return NotSent(str(error))
     except PublishDoubtful as error:
-        return Doubtful(str(error), repeatable=True, counted=False)
+        return Ambiguous(str(error), repeatable=True, counted=False)
     except BrokerError as error:
-        return Unsent(str(error), counted=False)
+        return NotSent(str(error), counted=False)
     return Done("published")
 
 

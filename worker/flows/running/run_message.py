@@ -62,7 +62,7 @@ class Run:
     packed: str = field(default="", compare=False, repr=False)
     """The text of the members that do not change while the run waits, once it is written."""
     weighs: int = field(default=0, compare=False, repr=False)
-    """Bytes of memory that this text takes unpacked: see `worker.core.carried`."""
+    """Bytes of memory that this text takes decompressed: see `worker.core.compressed_content`."""
 
     def values(self) -> Values:
         base = self._base()
@@ -112,14 +112,14 @@ class Run:
         return Message(body, correlation_id=self.root)
 
     def waiting(self) -> Self:
-        """Return the run as it waits for others: its unchanging members are packed once. Raises `Undecodable`."""
+        """Return the run as it waits for others: its unchanging members are compressed once. Raises `Undecodable`."""
         if self.packed:
             return self
         text, weighs = compress_and_weigh(self._unchanged_members())
         return replace(self, packed=text, weighs=weighs)
 
     async def at_rest(self) -> Self:
-        """As `waiting`; large members are packed in a thread. Raises `Undecodable`."""
+        """As `waiting`; large members are compressed in a thread. Raises `Undecodable`."""
         if self.packed:
             return self
         text, weighs = await compress_and_weigh_in_thread(self._unchanged_members())

@@ -23,7 +23,7 @@ def document_of(run: Any, nested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unchanged_members(document: Any) -> dict[str, Any]:
-    """Return the unchanging members from an unpacked text. Raises `Undecodable`."""
+    """Return the unchanging members from a decompressed text. Raises `Undecodable`."""
     if not isinstance(document, dict):
         raise Undecodable("the run has a member of the wrong type")
     return {name: document[name] for name in UNCHANGED_MEMBERS if name in document}

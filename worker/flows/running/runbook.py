@@ -15,14 +15,14 @@ from worker.config.control_steps import ForEach, SubRunbook
 from worker.config.mappings import as_text
 from worker.config.run_values import Values
 from worker.core.bodies import LARGE
-from worker.core.carried import carried
+from worker.core.compressed_content import compressed_content_memory
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.known_secrets import KnownSecrets, secret_texts
 from worker.core.lanes import RunBroker
-from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
+from worker.core.ledger import Claim, Ledger, LedgerEntry, visit_key, visit_released
 from worker.core.message import Delivery
-from worker.core.outcome import ARROW, DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
+from worker.core.outcome import ARROW, Ambiguous, Continue, DeadClass, Done, NotSent, Outcome, Refused, Skipped, releasing
 from worker.core.ports import Clock, Evaluator
 from worker.core.spans import span
 from worker.core.trace import NO_TRACE, Tracer
@@ -73,7 +73,7 @@ class RunbookFlow:
         """Take one step. Always returns an `Outcome`."""
         try:
             body = delivery.message.body
-            run = Run.read(body) if len(body) <= LARGE and not carried(delivery) else await in_thread(partial(Run.read, body))
+            run = Run.read(body) if len(body) <= LARGE and not compressed_content_memory(delivery) else await in_thread(partial(Run.read, body))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):
@@ -85,10 +85,10 @@ class RunbookFlow:
                     return Skipped("another copy of this step is done or under way")
             except BrokerError as error:
                 await self._clock.sleep(PAUSE)
-                return Unsent(f"the step could not be claimed: {error}", counted=False)
+                return NotSent(f"the step could not be claimed: {error}", counted=False)
             step = self._runbook.steps.get(run.step or "")
             attempt = self._attempts.of(delivery, state, step.retry if step is not None else (), remembered=claim is Claim.AGAIN or state.remembered is True)
-            return releasing(await self._take_and_report(run, attempt, state.attempts), Entry(visit_released(run.id, run.visit), state.message_id))
+            return releasing(await self._take_and_report(run, attempt, state.attempts), LedgerEntry(visit_released(run.id, run.visit), state.message_id))
 
     def _foreign(self, run: Run) -> Refused | None:
         """Return why this runbook takes no step of this run; None if it does."""
@@ -135,7 +135,7 @@ class RunbookFlow:
                 return await self._ended(run, step, values)
             case Step(wait=float() as seconds):
                 outcome = await self._take_branch(run, step, values)
-                return replace(outcome, delay=seconds) if isinstance(outcome, Passed) else outcome
+                return replace(outcome, delay=seconds) if isinstance(outcome, Continue) else outcome
             case Step(set=template) if template is not None:
                 found = await template.fill(values, self._evaluator)
                 kept = {name: value for name, value in values.variables.items() if name not in step.sets}
@@ -174,7 +174,7 @@ class RunbookFlow:
         if isinstance(child, Refused):
             return self._failed(run, step, values, child, attempts)
         if started.waits:
-            return Passed(child.message(), run_queue(child.runbook), f"{step.name}{ARROW}runbook {child.runbook}")
+            return Continue(child.message(), run_queue(child.runbook), f"{step.name}{ARROW}runbook {child.runbook}")
         try:
             await self._broker.publish(child.message(), routing_key=run_queue(child.runbook))
         except BrokerError as error:
@@ -210,10 +210,10 @@ class RunbookFlow:
             case outcome:
                 return outcome
 
-    async def _later(self, error: BrokerError) -> Unsent:
+    async def _later(self, error: BrokerError) -> NotSent:
         """Return the outcome after a `BrokerError`. The step is taken again as soon as the broker allows: its messages so far are then copies."""
         await self._clock.sleep(PAUSE)
-        return Unsent(str(error), counted=False)
+        return NotSent(str(error), counted=False)
 
     async def _take_branch(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
         """Go to the first branch whose condition holds."""
@@ -242,10 +242,10 @@ class RunbookFlow:
 
     def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, attempts: int) -> Outcome:
         """Return the outcome of a failure: it waits for its retry, goes to `on_failure`, or ends the run. A step in doubt is parked in any case."""
-        if isinstance(outcome, (Done, Passed, Skipped)):
+        if isinstance(outcome, (Done, Continue, Skipped)):
             return outcome
         failure = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
-        if isinstance(failure, (Unsent, Doubtful)):
+        if isinstance(failure, (NotSent, Ambiguous)):
             failure = replace(failure, delays=step.retry if failure.delays is None else failure.delays)
         if step.on_failure is None or not is_final(failure, attempts):
             return failure
@@ -254,4 +254,4 @@ class RunbookFlow:
 
     def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
         """Go to this step. Raises `Undecodable` when the run has grown too large."""
-        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'}{ARROW}{name}", status)
+        return Continue(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'}{ARROW}{name}", status)

@@ -11,7 +11,7 @@ from worker.config.run_values import Values
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Outcome, Passed, Refused
+from worker.core.outcome import Continue, DeadClass, Outcome, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import Queue, Topology, browsable_queue, event_exchange, lanes_queue, work_topology
 from worker.flows.consuming.consumer import Consumption
@@ -67,7 +67,7 @@ class Starter:
             message = await read_body(delivery.message, then=lambda request: start_message(self._runbook.name, run_id, request, now))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
-        return Passed(message, run_queue(self._runbook.name), f"run {run_id}")
+        return Continue(message, run_queue(self._runbook.name), f"run {run_id}")
 
 
 def starting_values(runbook: Runbook, run: Run) -> Values:

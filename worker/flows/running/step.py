@@ -14,8 +14,8 @@ from worker.config.automation import Integration, Method, Runbook, Step
 from worker.config.method_caller import Caller
 from worker.config.run_values import Values
 from worker.core.errors import Undecodable
-from worker.core.exchange import Exchange, Fate, Priority
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
+from worker.core.exchange import Exchange, Priority, RequestResult
+from worker.core.outcome import Ambiguous, DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.ports import Evaluator, Halo
 from worker.flows.running.variables import with_variables
 from worker.flows.writes.attempt import Attempt, Denial
@@ -114,7 +114,7 @@ class StepExecutor:
             return {name: exchange.body[name] for name in wanted if exchange.body.get(name) is not None}
         if exchange.status == NOT_FOUND:
             return Refused(DeadClass.REJECTED, f"there is no {action.entity} with this id", exchange.status)
-        return failed_read(replace(exchange, fate=Fate.DONE_UNREAD, reason="the answer is no record") if exchange.ok else exchange)
+        return failed_read(replace(exchange, result=RequestResult.DONE_UNREAD, reason="the answer is no record") if exchange.ok else exchange)
 
 
 def clients_of(runbook: Runbook, integrations: Mapping[str, Integration]) -> set[str]:
@@ -125,26 +125,26 @@ def clients_of(runbook: Runbook, integrations: Mapping[str, Integration]) -> set
 
 
 def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
-    """Return the outcome of a step for this exchange. Total over the fates."""
+    """Return the outcome of a step for this exchange. Total over the results of requests."""
     status, reason = exchange.status, exchange.reason
-    match exchange.fate:
-        case Fate.DONE | Fate.DONE_UNREAD:
+    match exchange.result:
+        case RequestResult.DONE | RequestResult.DONE_UNREAD:
             return Done(reason or "sent", status, exchange.body)
-        case Fate.THROTTLED if exchange.retry_after:  # the API says when: the run is not at fault
-            return Unsent(reason, status, counted=False, after=exchange.retry_after)
-        case Fate.NOT_SENT | Fate.THROTTLED:
-            return Unsent(reason, status, counted=not exchange.down)
-        case Fate.AMBIGUOUS:
-            return Doubtful(reason, repeatable, status, counted=not exchange.down)
-        case Fate.REJECTED:
+        case RequestResult.THROTTLED if exchange.retry_after:  # the API says when: the run is not at fault
+            return NotSent(reason, status, counted=False, after=exchange.retry_after)
+        case RequestResult.NOT_SENT | RequestResult.THROTTLED:
+            return NotSent(reason, status, counted=not exchange.down)
+        case RequestResult.AMBIGUOUS:
+            return Ambiguous(reason, repeatable, status, counted=not exchange.down)
+        case RequestResult.REJECTED:
             return Refused(DeadClass.REJECTED, reason, status)
-        case Fate.AUTH:
+        case RequestResult.AUTH:
             return Refused(DeadClass.AUTH, reason, status)
 
 
 def with_requested_delays(outcome: Outcome, step: Step) -> Outcome:
     """Return the outcome with the delays of the step's wait queues: the step waits for as long as the other API asked."""
-    if isinstance(outcome, Unsent) and outcome.after:
+    if isinstance(outcome, NotSent) and outcome.after:
         return replace(outcome, delays=step.waits, after=min(outcome.after, step.waits[-1]))
     return outcome
 
@@ -156,12 +156,12 @@ def read_outcome(exchange: Exchange) -> Outcome:
 
 def failed_read(exchange: Exchange) -> Outcome:
     """Return the outcome of a read that failed. The read changed nothing, so it may be repeated."""
-    match exchange.fate:
-        case Fate.REJECTED:
+    match exchange.result:
+        case RequestResult.REJECTED:
             return Refused(DeadClass.REJECTED, exchange.reason, exchange.status)
-        case Fate.AUTH:
+        case RequestResult.AUTH:
             return Refused(DeadClass.AUTH, exchange.reason, exchange.status)
-        case Fate.NOT_SENT | Fate.THROTTLED:
-            return Unsent(exchange.reason, exchange.status, counted=False)
+        case RequestResult.NOT_SENT | RequestResult.THROTTLED:
+            return NotSent(exchange.reason, exchange.status, counted=False)
         case _:
-            return Unsent(exchange.reason, exchange.status, counted=not exchange.down)
+            return NotSent(exchange.reason, exchange.status, counted=not exchange.down)

@@ -16,7 +16,7 @@ from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange
 from worker.core.ledger import Claim, Ledger, attempt_key, receipt_key
 from worker.core.message import Delivery, identity_of
-from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
+from worker.core.outcome import Ambiguous, DeadClass, NotSent, Outcome, Refused, with_state_updates
 from worker.core.ports import Clock, Reserve
 from worker.core.trace import NO_TRACE, Note, Tracer
 
@@ -126,10 +126,10 @@ class Attempt:
             return Denial.UNCLAIMED
         if denial is not None:
             return denial
-        self.tell()
+        self.note_attempted()
         return until
 
-    def tell(self) -> None:
+    def note_attempted(self) -> None:
         """Note in the trace that a request is about to be sent."""
         number = (("attempt", self._state.attempts + 1),)
         self._attempts.tracer.note(Note("attempted", self._attempts.name, self._state.message_id, self._state.correlation_id, more=number))
@@ -165,7 +165,7 @@ class Attempt:
         attempts = self._state.attempts
         delay = self._delays[min(attempts, len(self._delays) - 1)] if self._delays else 0.0
         reason = "looked for and not there; an earlier attempt may still be under way, so it is looked for again"
-        return Unsent(reason, counted=False, after=max(delay, LIST_LAG), marks={"doubtful": True, "waited": True})
+        return NotSent(reason, counted=False, after=max(delay, LIST_LAG), state_updates={"doubtful": True, "waited": True})
 
     async def denied(self, denial: Denial, limit: float, *, park: bool) -> Outcome:
         """Return the outcome of a denied attempt. `limit`: seconds that Halo has for an answer; `park`: the write cannot be looked up.
@@ -174,16 +174,16 @@ class Attempt:
         """
         await self._clock.sleep(DENIED_PAUSE)
         if denial is Denial.UNCLAIMED:
-            return Unsent(denial.value, counted=False)
+            return NotSent(denial.value, counted=False)
         if park:
-            return Refused(DeadClass.IN_DOUBT, f"{denial.value}, and it cannot be looked up", marks={"doubtful": True})
+            return Refused(DeadClass.IN_DOUBT, f"{denial.value}, and it cannot be looked up", state_updates={"doubtful": True})
         reason = f"{denial.value}: it waits until that attempt must have ended"
         wait = SEND_WITHIN + limit + LIST_LAG
         if self._state.replay and await self._has_ended(wait + CLOCKS):
             wait = 0.0
         else:
             logger.warning("attempt.waits", message_id=self._state.message_id, seconds=wait, reason=reason)
-        return Unsent(reason, counted=False, after=wait, marks={"doubtful": True, "waited": True})
+        return NotSent(reason, counted=False, after=wait, state_updates={"doubtful": True, "waited": True})
 
     async def _has_ended(self, seconds: float) -> bool:
         """Whether the attempt that denied this one was claimed longer ago than this."""
@@ -198,12 +198,12 @@ class Attempt:
 
         A message without an id gets one on its copy. If the original comes back, it must find its attempt claimed, so one is claimed here.
         """
-        marks: dict[str, Any] = {}
-        if self._unnamed and self._begun == 0 and isinstance(outcome, (Unsent, Doubtful, Refused)):
+        state_updates: dict[str, Any] = {}
+        if self._unnamed and self._begun == 0 and isinstance(outcome, (NotSent, Ambiguous, Refused)):
             with suppress(BrokerError):
-                marks = {} if await self._claimed(check_receipt=False) is None else {"doubtful": True}
+                state_updates = {} if await self._claimed(check_receipt=False) is None else {"doubtful": True}
         if self._begun:
-            marks["tries"] = self._state.tries + self._begun
-        if isinstance(outcome, Unsent) and self.waited:
-            marks["waited"] = True
-        return marked(outcome, marks)
+            state_updates["tries"] = self._state.tries + self._begun
+        if isinstance(outcome, NotSent) and self.waited:
+            state_updates["waited"] = True
+        return with_state_updates(outcome, state_updates)

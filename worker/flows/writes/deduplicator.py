@@ -8,7 +8,7 @@ from typing import Any
 from worker.config.compiled import Template
 from worker.core.delivery_state import DeliveryState
 from worker.core.json_codec import encode
-from worker.core.ledger import Claim, Entry, Ledger, once_key, once_released
+from worker.core.ledger import Claim, Ledger, LedgerEntry, once_key, once_released
 from worker.core.message import Delivery
 from worker.core.ports import Evaluator
 
@@ -50,9 +50,9 @@ class Deduplicator:
                 return None
             number += 1
 
-    def release(self, key: str, number: int, state: DeliveryState) -> Entry:
+    def release(self, key: str, number: int, state: DeliveryState) -> LedgerEntry:
         """Return the ledger entry for a holder that becomes a dead letter: the next message may take the key."""
-        return Entry(once_released(self.route, number, key), state.message_id)
+        return LedgerEntry(once_released(self.route, number, key), state.message_id)
 
 
 def owner_of(delivery: Delivery, state: DeliveryState) -> str:

@@ -10,11 +10,11 @@ from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
 from worker.config.compiled import Find
 from worker.core.errors import ExpressionError, LookupUnanswered
-from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
+from worker.core.exchange import Exchange, Priority, Request, RequestResult
+from worker.core.outcome import Ambiguous, DeadClass, Done, NotSent, Outcome, Refused
 from worker.core.ports import Evaluator, Halo
 from worker.flows.writes.attempt import Attempt, Denial
-from worker.flows.writes.lookup import Ambiguous, LookupFailed, Match, NoMatch, lookup, match_of
+from worker.flows.writes.lookup import AmbiguousMatch, LookupFailed, Match, NoMatch, lookup, match_of
 from worker.flows.writes.write_request import Write
 
 NOT_FOUND = 404
@@ -66,7 +66,7 @@ class GuardedWriter:
         if parks and attempt.doubtful:
             return Refused(DeadClass.IN_DOUBT, "an earlier attempt may have created it, and there is no `find` to look it up")
         if not (write.creates or self.claim_all):
-            attempt.tell()
+            attempt.note_attempted()
             return outcome_of(await self.halo.send(request, priority=self.priority), write, repeatable=True)
         sent = await attempt.send(partial(self.halo.reserve, request, priority=self.priority), without_lookup=parks)
         if isinstance(sent, Denial):
@@ -83,7 +83,7 @@ class GuardedWriter:
                 return write.updating(record_id) if find.then == "update" else Done("found: it is there already", body={"id": record_id})
             case NoMatch():
                 return attempt.retry_lookup() if attempt.doubtful and not attempt.waited else write
-            case Ambiguous(reason):
+            case AmbiguousMatch(reason):
                 return Refused(DeadClass.IN_DOUBT, reason)
             case LookupFailed(exchange):
                 return failed_lookup(exchange)
@@ -102,36 +102,38 @@ def answers_one(write: Write) -> bool:
 
 
 def outcome_of(exchange: Exchange, write: Write, *, repeatable: bool) -> Outcome:
-    """Return the outcome of a write for this exchange. Total over the fates."""
+    """Return the outcome of a write for this exchange. Total over the results of requests."""
     status, reason = exchange.status, exchange.reason
     deletes = write.payload is None
-    match exchange.fate:
-        case Fate.DONE | Fate.DONE_UNREAD:
+    match exchange.result:
+        case RequestResult.DONE | RequestResult.DONE_UNREAD:
             return Done(reason or "sent", status, exchange.body)
-        case Fate.NOT_SENT | Fate.THROTTLED:
-            return Unsent(reason, status, counted=False)
-        case Fate.AMBIGUOUS:
-            return Doubtful(reason, repeatable or deletes, status, counted=not exchange.down)
-        case Fate.REJECTED if deletes and status == NOT_FOUND:
+        case RequestResult.NOT_SENT | RequestResult.THROTTLED:
+            return NotSent(reason, status, counted=False)
+        case RequestResult.AMBIGUOUS:
+            return Ambiguous(reason, repeatable or deletes, status, counted=not exchange.down)
+        case RequestResult.REJECTED if deletes and status == NOT_FOUND:
             return Done("it was gone already", status)
-        case Fate.REJECTED if write.creates > 1:
+        case RequestResult.REJECTED if write.creates > 1:
             return Refused(DeadClass.IN_DOUBT, f"{reason}; Halo may have stored some of the {write.creates} records before it refused", status)
-        case Fate.REJECTED:
+        case RequestResult.REJECTED:
             return Refused(DeadClass.REJECTED, reason, status)
-        case Fate.AUTH:
+        case RequestResult.AUTH:
             return Refused(DeadClass.AUTH, reason, status)
 
 
 def failed_lookup(exchange: Exchange) -> Outcome:
     """Return the outcome of a lookup that failed. Nothing was written, so the worker looks again later, unless Halo refuses the lookup itself."""
-    match exchange.fate:
-        case Fate.REJECTED:
+    match exchange.result:
+        case RequestResult.REJECTED:
             return Refused(DeadClass.IN_DOUBT, f"the lookup was refused: {exchange.reason}", exchange.status)
-        case Fate.AUTH:
+        case RequestResult.AUTH:
             return Refused(DeadClass.AUTH, f"the lookup was refused: {exchange.reason}", exchange.status)
         case _:
-            return Unsent(
-                f"the lookup failed: {exchange.reason}", exchange.status, counted=not exchange.down and exchange.fate not in {Fate.NOT_SENT, Fate.THROTTLED}
+            return NotSent(
+                f"the lookup failed: {exchange.reason}",
+                exchange.status,
+                counted=not exchange.down and exchange.result not in {RequestResult.NOT_SENT, RequestResult.THROTTLED},
             )
 
 
@@ -143,4 +145,4 @@ def unanswered(error: LookupUnanswered, *, doubtful: bool) -> Outcome:
     outcome = failed_lookup(error.exchange)
     if isinstance(outcome, Refused) and outcome.dead_class is DeadClass.IN_DOUBT and not doubtful:
         outcome = replace(outcome, dead_class=DeadClass.REJECTED)
-    return replace(outcome, reason=str(error)) if isinstance(outcome, (Refused, Unsent)) else outcome
+    return replace(outcome, reason=str(error)) if isinstance(outcome, (Refused, NotSent)) else outcome

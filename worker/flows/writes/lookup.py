@@ -10,7 +10,7 @@ from worker.config.compiled import Find
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Priority
 from worker.core.ports import Evaluator, Halo
-from worker.flows.lookups.rows import MOST_PAGES, MatchingRows, RowsUnread, TooManyRows, matching_rows, normal
+from worker.flows.lookups.rows import MAX_PAGES, MatchingRows, RowsUnavailable, TooManyRows, matching_rows, normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class NoMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Ambiguous:
+class AmbiguousMatch:
     """More than one match, or more rows than can be looked through."""
 
     reason: str
@@ -39,7 +39,7 @@ class LookupFailed:
     exchange: Exchange
 
 
-Answer = Match | NoMatch | Ambiguous | LookupFailed
+Answer = Match | NoMatch | AmbiguousMatch | LookupFailed
 
 
 async def match_of(find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> dict[str, Any]:
@@ -70,10 +70,10 @@ async def lookup(
     path = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.path.items()}
     query = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.query.items()}
     match await matching_rows(halo, find.operation, path, query, wanted, priority=priority, timeout=timeout):
-        case RowsUnread(exchange):
+        case RowsUnavailable(exchange):
             return LookupFailed(exchange)
         case TooManyRows():
-            return Ambiguous(f"`find` brings more than {MOST_PAGES} pages: make its query narrower")
+            return AmbiguousMatch(f"`find` brings more than {MAX_PAGES} pages: make its query narrower")
         case MatchingRows() as found:
             return verdict(found)
 
@@ -82,8 +82,8 @@ def verdict(found: MatchingRows) -> Answer:
     """Return the answer for the rows that match. Without a match, `NoMatch` needs as many rows as Halo counts."""
     ids = {str(row.get("id")): row.get("id") for row in found.rows}
     if not ids:
-        return NoMatch() if found.complete else Ambiguous(f"Halo counts {found.count} rows for `find` but gives {found.read}")
+        return NoMatch() if found.complete else AmbiguousMatch(f"Halo counts {found.count} rows for `find` but gives {found.read}")
     if len(ids) > 1:
-        return Ambiguous(f"{len(ids)} records match `find`, which must match exactly one")
+        return AmbiguousMatch(f"{len(ids)} records match `find`, which must match exactly one")
     record_id = next(iter(ids.values()))
-    return Match(record_id) if record_id is not None else Ambiguous("the record that matches `find` has no id")
+    return Match(record_id) if record_id is not None else AmbiguousMatch("the record that matches `find` has no id")

@@ -15,13 +15,13 @@ from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionErro
 from worker.core.exchange import Priority
 from worker.core.ledger import Ledger
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Done, Outcome, Refused, Skipped, Unsent, marked, releasing
+from worker.core.outcome import DeadClass, Done, NotSent, Outcome, Refused, Skipped, releasing, with_state_updates
 from worker.core.ports import Clock, Evaluator, Halo
 from worker.core.topology import Topology, work_topology
 from worker.core.trace import NO_TRACE, Note, Tracer
 from worker.flows.consuming.consumer import Consumption
 from worker.flows.evaluating import unevaluated
-from worker.flows.tracing import written
+from worker.flows.tracing import write_note
 from worker.flows.writes.attempt import DENIED_PAUSE, Attempts
 from worker.flows.writes.deduplicator import Deduplicator
 from worker.flows.writes.guarded_write import GuardedWriter, unanswered
@@ -80,10 +80,10 @@ class PublisherFlow:
             number = await deduplicator.holder(key, delivery, state)
         except BrokerError as error:
             await self._clock.sleep(DENIED_PAUSE)
-            return Unsent(f"the key of `once` could not be claimed: {error}", counted=False)
+            return NotSent(f"the key of `once` could not be claimed: {error}", counted=False)
         if number is None:
             return Skipped("a copy: another message has its `once` key")
-        outcome = marked(await self._written(document, bindings, delivery, replace(state, holder=number)), {"holder": number})
+        outcome = with_state_updates(await self._written(document, bindings, delivery, replace(state, holder=number)), {"holder": number})
         return releasing(outcome, deduplicator.release(key, number, state))
 
     async def _written(self, document: Any, bindings: dict[str, Any], delivery: Delivery, state: DeliveryState) -> Outcome:
@@ -96,7 +96,7 @@ class PublisherFlow:
         except (EvaluatorUnavailable, ExpressionError, Undecodable, RequestError) as error:
             return unshaped(error, state)
         if isinstance(outcome, Done):
-            self._tracer.note(written(self._route, write, outcome, state))
+            self._tracer.note(write_note(self._route, write, outcome, state))
         return outcome
 
 

@@ -11,7 +11,7 @@ from worker.catalogue.operation import Operation
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.ports import Evaluator
-from worker.flows.requests import evaluated
+from worker.flows.requests import evaluated_request
 
 SHAPE = frozenset({"path", "query", "payload"})
 APPENDING = "_add_rows"  # a custom table's row has no id of its own: an update that appends
@@ -55,7 +55,7 @@ async def write_of(route: Publisher, document: Any, context: Any, bindings: dict
         raise Undecodable(
             f"the message must be an object with path, query and payload; it also has {', '.join(sorted(unknown))}: a `transform` gives it that shape"
         )
-    defaults = await evaluated(route.request, context, bindings, evaluator)
+    defaults = await evaluated_request(route.request, context, bindings, evaluator)
     parameters = {}
     for part in ("path", "query"):
         given = document.get(part)

@@ -8,7 +8,7 @@ import structlog
 
 from worker.core.errors import ChannelLost
 from worker.core.health import Health
-from worker.core.message import Delivery, Unread
+from worker.core.message import Delivery, DroppedBody
 from worker.core.outcome import DeadClass
 from worker.core.ports import Clock
 from worker.flows.consuming.arrivals import Arrivals
@@ -21,7 +21,7 @@ BACK_WITHIN = 5.0  # seconds in which a message that was given back comes again,
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadDeliveries:
+class BodylessDeliveries:
     """The deliveries of one route's queue without their bodies. `rejectable`: the queue has a dead-letter target, since the worker declared it."""
 
     route: str
@@ -32,13 +32,13 @@ class UnreadDeliveries:
     metrics: Metrics
     health: Health
 
-    async def settle(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
+    async def settle(self, delivery: Delivery, dropped_body: DroppedBody, arrivals: Arrivals) -> None:
         """Refuse the delivery, or have it delivered again with its body. It stays unacknowledged where rejecting would lose it."""
         try:
-            if unread.size > self.memory.largest and not self.is_buried_as_copy(delivery):
-                await self.refuse(delivery, unread, arrivals)
+            if dropped_body.size > self.memory.largest and not self.is_buried_as_copy(delivery):
+                await self.refuse(delivery, dropped_body, arrivals)
             else:
-                await self._come_again(delivery, unread, arrivals)
+                await self._redeliver_with_body(delivery, dropped_body, arrivals)
         except ChannelLost as error:
             logger.warning("message.unsettled", message_id=delivery.message.message_id, reason=str(error))
 
@@ -46,9 +46,9 @@ class UnreadDeliveries:
         """Whether the worker must read a too large message all the same, alone, since the broker must not dead-letter it."""
         return self.rejectable and died_before(delivery)
 
-    async def refuse(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> bool:
+    async def refuse(self, delivery: Delivery, dropped_body: DroppedBody, arrivals: Arrivals) -> bool:
         """Have the broker dead-letter a message that is too large. False if the message stays unacknowledged until the arrivals end. Raises `ChannelLost`."""
-        reason = too_large(unread.size, self.memory.largest)
+        reason = too_large(dropped_body.size, self.memory.largest)
         if self.rejectable and not died_before(delivery):
             await delivery.reject()
             self.metrics.messages.labels(self.route, f"dead_{DeadClass.DECODE.value}").inc()
@@ -61,21 +61,21 @@ class UnreadDeliveries:
         await arrivals.ending.wait()
         return False
 
-    async def _come_again(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
+    async def _redeliver_with_body(self, delivery: Delivery, dropped_body: DroppedBody, arrivals: Arrivals) -> None:
         """Wait for memory, reserve it, and have the broker deliver the message again. Raises `ChannelLost`."""
         await self.memory.receipts.leave(delivery)
-        share = await race(self.memory.body(unread.size), arrivals.ending.wait())
+        share = await race(self.memory.body(dropped_body.size), arrivals.ending.wait())
         if isinstance(share, bool):
             return  # RabbitMQ delivers it again when its channel closes
         if arrivals.ending.is_set():
             share.release()
             return
-        parked = arrivals.park(delivery, unread, share)
+        reserved = arrivals.reserve(delivery, dropped_body, share)
         try:
             await delivery.give_back()
-            await race(parked.came.wait(), arrivals.ending.wait(), self.clock.sleep(BACK_WITHIN))
+            await race(reserved.arrived.wait(), arrivals.ending.wait(), self.clock.sleep(BACK_WITHIN))
         finally:
-            arrivals.withdraw(parked)
+            arrivals.withdraw(reserved)
 
 
 def died_before(delivery: Delivery) -> bool:

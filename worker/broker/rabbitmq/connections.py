@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from worker.broker.rabbitmq.connection import Link, linked
+from worker.broker.rabbitmq.connection import AmqpConnection, open_connection
 from worker.core.errors import BrokerUnreachable, ChannelLost
 
 logger = structlog.get_logger()
@@ -17,14 +17,14 @@ SHARE = 2  # the other half of a connection's channels serves queries, declarati
 OnClosing = Callable[[asyncio.Future[Any]], None]
 
 
-class Links:
+class AmqpConnections:
     """The connections of one attachment. `more`: opens the connection with this number."""
 
-    def __init__(self, first: Link, more: Callable[[int], AbstractAsyncContextManager[Link]]) -> None:
+    def __init__(self, first: AmqpConnection, more: Callable[[int], AbstractAsyncContextManager[AmqpConnection]]) -> None:
         self.first = first
         self._more = more
         self._on_closing: OnClosing = lambda _: None
-        self._used: dict[Link, int] = {}
+        self._used: dict[AmqpConnection, int] = {}
         self._closings: list[asyncio.Future[Any]] = []
         self._opened = AsyncExitStack()
         self._opening = asyncio.Lock()
@@ -32,14 +32,14 @@ class Links:
         self._add(first)
 
     @asynccontextmanager
-    async def with_room(self) -> AsyncIterator[Link]:
+    async def with_room(self) -> AsyncIterator[AmqpConnection]:
         """A connection with room for a channel, held while the channel is open. Raises `ChannelLost`."""
-        link = self._free() or await self._one_more()
-        self._used[link] += 1
+        connection = self._free() or await self._one_more()
+        self._used[connection] += 1
         try:
-            yield link
+            yield connection
         finally:
-            self._used[link] -= 1
+            self._used[connection] -= 1
 
     def watch(self, on_closing: OnClosing) -> None:
         """Call `on_closing` when any connection ends, also for one that has ended already."""
@@ -53,12 +53,12 @@ class Links:
             self._closed = True
             await self._opened.aclose()
 
-    def _free(self) -> Link | None:
-        return next((link for link, used in self._used.items() if used < max(1, link.channel_max // SHARE)), None)
+    def _free(self) -> AmqpConnection | None:
+        return next((connection for connection, used in self._used.items() if used < max(1, connection.channel_max // SHARE)), None)
 
-    async def _one_more(self) -> Link:
+    async def _one_more(self) -> AmqpConnection:
         async with self._opening:
-            while (link := self._free()) is None:
+            while (connection := self._free()) is None:
                 if self._closed:
                     raise ChannelLost("no channel can be opened: the connections are being closed")
                 number = len(self._used) + 1
@@ -67,20 +67,20 @@ class Links:
                 except BrokerUnreachable as error:  # only the additional connection failed: the attachment lives
                     raise ChannelLost(f"no channel can be opened: {error}") from error
                 logger.info("broker.connection_added", number=number, reason="half of the channels of each other one are in use")
-        return link
+        return connection
 
-    def _add(self, link: Link) -> None:
-        self._used[link] = 0
-        self._closings.append(closing := link.closing)
+    def _add(self, connection: AmqpConnection) -> None:
+        self._used[connection] = 0
+        self._closings.append(closing := connection.closing)
         closing.add_done_callback(self._on_closing)
 
 
 @asynccontextmanager
-async def linked_as_needed(url: str, name: str, kind: str, heartbeat: int, call_timeout: float) -> AsyncIterator[Links]:
+async def open_connections(url: str, name: str, kind: str, heartbeat: int, call_timeout: float) -> AsyncIterator[AmqpConnections]:
     """Open the first connection, and more as they are needed. Raises `BrokerUnreachable` with the reason."""
-    async with linked(url, f"{name} ({kind})", heartbeat, call_timeout) as first:
-        links = Links(first, lambda number: linked(url, f"{name} ({kind} {number})", heartbeat, call_timeout))
+    async with open_connection(url, f"{name} ({kind})", heartbeat, call_timeout) as first:
+        connections = AmqpConnections(first, lambda number: open_connection(url, f"{name} ({kind} {number})", heartbeat, call_timeout))
         try:
-            yield links
+            yield connections
         finally:
-            await links.close()
+            await connections.close()

@@ -12,9 +12,9 @@ import pytest
 from tests.tools.waiting import SOON
 from worker.broker.rabbitmq import attachment
 from worker.broker.rabbitmq import connection as module
-from worker.broker.rabbitmq.connection import Link, require_supported, within
+from worker.broker.rabbitmq.connection import AmqpConnection, require_supported, within
+from worker.broker.rabbitmq.connections import AmqpConnections
 from worker.broker.rabbitmq.failures import unreachable
-from worker.broker.rabbitmq.links import Links
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.topology import Topology
 
@@ -65,7 +65,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_broker_that_answers_is_left_politely():
     socket = Socket()
     connection = Connection(socket, answers=True)
-    await Link(connection, socket).close()
+    await AmqpConnection(connection, socket).close()
     assert (connection.closed, socket.torn.is_set()) == (True, False)
 
 
@@ -73,13 +73,13 @@ async def test_a_broker_that_does_not_answer_loses_its_socket():
     socket = Socket()
     connection = Connection(socket, answers=False)
     async with asyncio.timeout(SOON):
-        await Link(connection, socket).close()
+        await AmqpConnection(connection, socket).close()
     assert (connection.closed, socket.torn.is_set()) == (True, True)
 
 
 async def test_who_is_cancelled_while_leaving_tears_the_socket_too():
     socket = Socket()
-    leaving = asyncio.create_task(Link(Connection(socket, answers=False), socket).close())
+    leaving = asyncio.create_task(AmqpConnection(Connection(socket, answers=False), socket).close())
     await asyncio.sleep(0)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -102,16 +102,16 @@ async def test_connecting_that_takes_too_long_is_torn_and_leaves_nothing():
     assert (socket.torn.is_set(), ended.is_set()) == (True, True)
 
 
-def opening_link(channel: object, closing: asyncio.Future[None]) -> Link:
+def opening_connection(channel: object, closing: asyncio.Future[None]) -> AmqpConnection:
     """Over a connection that opens this channel and ends with `closing`."""
     connection = Connection(Socket(), answers=True)
     connection.transport = transport(closing)
     connection.channel = lambda **_: channel
-    return Link(connection, Socket())
+    return AmqpConnection(connection, Socket())
 
 
-async def opened(link: Link) -> None:
-    async with link.methods(call_timeout=30):
+async def opened(amqp_connection: AmqpConnection) -> None:
+    async with amqp_connection.methods(call_timeout=30):
         pass
 
 
@@ -138,7 +138,7 @@ class OpeningForEver:
 async def test_whoever_opens_a_channel_when_the_connection_goes_does_not_wait_for_his_patience(reason: Exception | None):
     opening = OpeningForEver()
     closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    asking = asyncio.create_task(opened(opening_link(opening, closing)))
+    asking = asyncio.create_task(opened(opening_connection(opening, closing)))
     await opening.begun.wait()
     closing.set_exception(reason) if reason else closing.cancel()
     with pytest.raises(ChannelLost, match=r"no channel can be opened: ."):
@@ -157,9 +157,9 @@ async def test_whoever_declares_queues_when_the_connection_goes_does_not_wait_fo
     closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     connection = Connection(Socket(), answers=True)
     connection.transport = transport(closing)
-    link = Link(connection, Socket())
-    links = Links(link, lambda _: nullcontext(link))
-    declaring = asyncio.create_task(attachment.RabbitBroker(links, links, 30).declare(Topology()))
+    amqp_connection = AmqpConnection(connection, Socket())
+    connections = AmqpConnections(amqp_connection, lambda _: nullcontext(amqp_connection))
+    declaring = asyncio.create_task(attachment.RabbitBroker(connections, connections, 30).declare(Topology()))
     await asked.wait()
     closing.cancel()
     with pytest.raises(ChannelLost, match="queues cannot be declared: the connection was lost"):
@@ -171,11 +171,11 @@ async def test_a_connection_that_ended_before_the_attachment_was_made_is_told_to
     closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     connection = Connection(Socket(), answers=True)
     connection.transport = transport(closing)
-    links = Links(Link(connection, Socket()), lambda _: nullcontext())
+    connections = AmqpConnections(AmqpConnection(connection, Socket()), lambda _: nullcontext())
     closing.cancel()
     await asyncio.sleep(0)
     told: list[object] = []
-    links.watch(told.append)
+    connections.watch(told.append)
     await asyncio.sleep(0)
     assert told == [closing]
 
@@ -188,13 +188,13 @@ async def test_a_further_connection_that_cannot_be_made_costs_one_channel_and_no
     def refused(_: int) -> None:
         raise BrokerUnreachable("no more connections")
 
-    links = Links(Link(connection, Socket()), refused)
-    async with links.with_room():
+    connections = AmqpConnections(AmqpConnection(connection, Socket()), refused)
+    async with connections.with_room():
         with pytest.raises(ChannelLost, match="no channel can be opened: no more connections"):
-            async with links.with_room():
+            async with connections.with_room():
                 pass
-    async with links.with_room() as again:
-        assert again is links.first
+    async with connections.with_room() as again:
+        assert again is connections.first
 
 
 class OpeningTooLate:
@@ -218,7 +218,7 @@ async def test_a_channel_that_fails_after_its_caller_was_cancelled_leaves_no_err
     opening, loop = OpeningTooLate(), asyncio.get_running_loop()
     logged: list[str] = []
     loop.set_exception_handler(lambda _, context: logged.append(context["message"]))
-    asking = asyncio.create_task(opened(opening_link(opening, loop.create_future())))
+    asking = asyncio.create_task(opened(opening_connection(opening, loop.create_future())))
     await opening.begun.wait()
     asking.cancel()
     await asyncio.wait({asking})

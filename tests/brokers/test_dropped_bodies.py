@@ -10,7 +10,7 @@ from tests.brokers.conftest import take
 from tests.brokers.test_deliveries import Inbox, publish
 from tests.tools.waiting import until
 from worker.core.errors import Unroutable
-from worker.core.message import STATE_LIMIT, Announced, Message, Unread, up_to
+from worker.core.message import STATE_LIMIT, Announced, DroppedBody, Message, up_to
 from worker.core.ports import Broker
 from worker.core.topology import Topology, browsable_queue, dead_lettering_queue, stream
 
@@ -38,7 +38,7 @@ async def test_a_body_that_is_not_wanted_is_told_by_its_size_and_digest(ready: B
         await inbox.has(1)
         (delivery,) = inbox.deliveries
         assert (delivery.message.body, delivery.message.headers["kind"], delivery.message.message_id) == (b"", "large", "m")
-        assert delivery.unread == Unread(len(LARGE), blake2b(LARGE, digest_size=16).digest())
+        assert delivery.dropped_body == DroppedBody(len(LARGE), blake2b(LARGE, digest_size=16).digest())
         assert delivery.digest == blake2b(LARGE, digest_size=16).digest()
 
 
@@ -50,7 +50,7 @@ async def test_what_comes_after_a_body_that_is_not_kept_is_whole_whatever_its_si
         await channel.consume("in", inbox, keep=lambda announced: announced.size == 250_000)
         await inbox.has(4)
     assert inbox.bodies == [b"", b"whole" * 50_000, b"", b""]
-    assert [0 if delivery.unread is None else delivery.unread.size for delivery in inbox.deliveries] == [size, 0, size, 0]
+    assert [0 if delivery.dropped_body is None else delivery.dropped_body.size for delivery in inbox.deliveries] == [size, 0, size, 0]
 
 
 async def test_whether_a_body_is_kept_is_asked_once_with_what_is_known_of_its_message(ready: Broker):
@@ -74,8 +74,8 @@ async def test_a_body_is_got_as_it_is_consumed(ready: Broker):
     async with ready.channel() as channel:
         first = await until(lambda: channel.get("in", keep=up_to(1000)))
         second = await until(lambda: channel.get("in", keep=up_to(1000)))
-    assert (first.unread and first.unread.size, first.message.body) == (len(LARGE), b"")
-    assert (second.unread, second.message.body) == (None, b"small")
+    assert (first.dropped_body and first.dropped_body.size, first.message.body) == (len(LARGE), b"")
+    assert (second.dropped_body, second.message.body) == (None, b"small")
 
 
 async def test_what_is_rejected_is_dead_lettered_whole_and_says_so(ready: Broker):
@@ -104,7 +104,7 @@ async def test_what_is_given_back_comes_again_first_and_counts_as_delivered(read
         await inbox.deliveries[0].give_back()
         await inbox.has(2)
         again = inbox.deliveries[1]
-        assert (again.message.body, again.redelivered, again.unread) == (LARGE, True, None)
+        assert (again.message.body, again.redelivered, again.dropped_body) == (LARGE, True, None)
         assert again.message.headers["x-delivery-count"] == 1
         await again.ack()
         await inbox.has(3)
