@@ -36,8 +36,9 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In one of several processes; the order is the same in each."""
+    """In one of several processes; the order is the same in each. Last, when the tests that are left out are known."""
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
     if processes > 1:
         items[:] = spread([(item.nodeid, item) for item in items], processes)
