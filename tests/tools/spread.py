@@ -43,9 +43,10 @@ def spread(tests: Sequence[tuple[str, T]], processes: int) -> list[T]:
         least = min(range(processes), key=lambda number: parts[number][0])
         parts[least] = (parts[least][0] + seconds_of(file[0][0]) * len(file), [*parts[least][1], file])
     ordered: list[T] = []
-    for _, own in parts:
+    for number, (_, own) in enumerate(parts):
         part = [test for file in sorted(own, key=lambda file: -seconds_of(file[0][0])) for _, test in file]
-        room = max(0, len(tests) // processes - len(part))
+        size = (len(tests) - len(ordered)) // (processes - number)  # as pytest-xdist divides them
+        room = max(0, size - len(part))
         ordered += part + fast[:room]
         fast = fast[room:]
     return ordered + fast
