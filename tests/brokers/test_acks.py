@@ -9,10 +9,11 @@ from contextlib import suppress
 import pytest
 
 from tests.brokers.test_deliveries import Inbox
+from tests.tools.waiting import SOON
 from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.errors import BrokerError, ChannelLost
-from worker.core.message import Message
+from worker.core.message import Delivery, Message
 from worker.core.topology import Topology, browsable_queue
 
 ROUNDS = 5
@@ -43,6 +44,27 @@ async def test_acks_while_the_broker_closes_their_channel_end_neither_the_connec
                 await inbox.deliveries[-1].ack()
             assert await other.get("in") is not None or not await broker.queue_depth("in")
     assert not broker.lost
+
+
+async def test_an_error_in_a_callback_for_deliveries_leaves_its_channel_to_its_next_deliveries_and_its_end(broker: RabbitBroker):
+    got: list[bytes] = []
+    both = asyncio.Event()
+
+    def on_delivery(delivery: Delivery) -> None:
+        got.append(delivery.message.body)
+        if len(got) == 2:
+            both.set()
+        else:
+            raise RuntimeError("the tasks of this consumer are at their end")
+
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    async with asyncio.timeout(SOON):
+        async with broker.channel(prefetch=2) as channel:
+            await channel.consume("in", on_delivery)
+            for body in (b"1", b"2"):
+                await broker.publish(Message(body), routing_key="in")
+            await both.wait()
+        assert await broker.queue_exists("in")
 
 
 async def refused(question: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -29,6 +30,7 @@ class Content:
     def __init__(self, methods: Methods) -> None:
         self._methods: Any = methods  # aiormq has no public hook for a body's size before it reads the body
         vars(methods).update(_read_content=self._read, _on_deliver_frame=self._deliver)
+        self._loop = asyncio.get_running_loop()
         self._on_delivered: dict[str, OnDelivered] = {}
         self._keeps: dict[str, Keep] = {}
         self._keep_got: Keep = OURS
@@ -58,7 +60,8 @@ class Content:
         delivered = await self._read(frame, header)
         on_delivered = self._on_delivered.get(frame.consumer_tag or "")
         if on_delivered is not None and frame.consumer_tag in self._methods.consumers:  # not cancelled meanwhile
-            on_delivered(delivered, self.dropped_body_of(delivered))
+            # later: an error in it would end the reader, which then waits for an answer that only it can read
+            self._loop.call_soon(on_delivered, delivered, self.dropped_body_of(delivered))
 
     async def _read(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader) -> DeliveredMessage:
         size = header.body_size or 0
