@@ -15,7 +15,6 @@ from tests.tools.prefork import evaluator
 from tests.tools.process import AUTHORITIES
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
-from tests.tools.spread import spread
 from worker.evaluator import process
 
 os.environ.update([AUTHORITIES])  # to read all authorities of a system takes longer than most tests
@@ -34,14 +33,6 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In one of several processes; the order is the same in each. Last, when the tests that are left out are known."""
-    processes = getattr(config, "workerinput", {}).get("workercount", 1)
-    if processes > 1:
-        items[:] = spread([(item.nodeid, item) for item in items], processes)
 
 
 @pytest.fixture(autouse=True)
