@@ -82,6 +82,16 @@ async def test_a_write_that_finds_the_other_side_gone_does_not_count():
     assert not await writer_to(Transport(breaks=True)).write(Basic.Ack(7), channel_of())
 
 
+async def test_an_error_of_the_socket_leaves_nobody_waiting():
+    def broken(_: bytes) -> bool:
+        raise RuntimeError("the end was written already")
+
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    assert not await TurnWriter(broken).write(Basic.Ack(7), channel_of())
+    assert len(errors) == 1
+
+
 async def test_who_stops_waiting_for_his_ack_leaves_the_others_theirs():
     transport = Transport()
     writer = writer_to(transport)

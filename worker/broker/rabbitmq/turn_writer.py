@@ -31,11 +31,14 @@ class TurnWriter:
 
     def _write_all(self) -> None:
         waiting, self._waiting = self._waiting, []
-        ready = [(method, channel, is_open(channel)) for method, channel, _ in waiting]
-        done = self._write(b"".join([marshal(method, channel.number) for method, channel, writable in ready if writable]))
-        for (_, _, writable), (_, _, written) in zip(ready, waiting, strict=True):
-            if not written.done():
-                written.set_result(done and writable)
+        ready = [is_open(channel) for _, channel, _ in waiting]
+        done = False
+        try:
+            done = self._write(b"".join([marshal(method, channel.number) for (method, channel, _), is_ready in zip(waiting, ready, strict=True) if is_ready]))
+        finally:
+            for (_, _, written), is_ready in zip(waiting, ready, strict=True):
+                if not written.done():
+                    written.set_result(done and is_ready)
 
 
 def is_open(channel: Any) -> bool:
