@@ -77,14 +77,16 @@ async def test_a_broker_that_does_not_answer_loses_its_socket():
     assert (connection.closed, socket.torn.is_set()) == (True, True)
 
 
-async def test_who_is_cancelled_while_leaving_tears_the_socket_too():
+async def test_who_is_cancelled_while_leaving_tears_the_socket_too_and_leaves_no_close_behind():
     socket = Socket()
-    leaving = asyncio.create_task(AmqpConnection(Connection(socket, answers=False), socket).close())
+    connection = Connection(socket, answers=False)
+    leaving = asyncio.create_task(AmqpConnection(connection, socket).close())
     await asyncio.sleep(0)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert socket.torn.is_set()
+    assert connection.closed, "the library's close, cancelled in its middle, would wait for ever"
 
 
 async def test_connecting_that_takes_too_long_is_torn_and_leaves_nothing():

@@ -145,10 +145,12 @@ class AmqpConnection:
         return await task
 
     async def close(self) -> None:
+        closing = asyncio.ensure_future(self._connection.close())
         try:
-            await self._leave(self._connection.close())
+            await self._leave(closing)
         except asyncio.CancelledError:
             self._socket.abort()
+            await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)  # one that is left behind, and cancelled with the event loop, never ends: the process hangs
             raise
 
     async def _leave(self, closing: Awaitable[None]) -> None:
