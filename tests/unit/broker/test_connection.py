@@ -52,6 +52,8 @@ class Connection:
     async def close(self) -> None:
         if not self._answers:
             await self._socket.torn.wait()
+            for _ in range(5):  # turns of the event loop, as the library's close takes them
+                await asyncio.sleep(0)
             self.closed = True
             raise ConnectionResetError
         self.closed = True
